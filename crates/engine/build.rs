@@ -1,0 +1,2 @@
+//! Placeholder, replaced by the CPU variants build.
+fn main() {}
