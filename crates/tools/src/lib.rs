@@ -1,1 +1,1 @@
-//! placeholder
+//! Text tools for agents (classify, extract, summarize, rewrite) over `dyn Backend`.

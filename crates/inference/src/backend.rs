@@ -1,0 +1,70 @@
+//! The one interface to everything that runs models.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::{ChatRequest, CompletionRequest, Error, EventStream};
+
+/// A server that runs models: an engine process, an HTTP server, a mock.
+///
+/// Object-safe and small on purpose. Implementations are shared between tasks and hold no lock while
+/// they wait. A call is cancelled by dropping its future, an answer by dropping its stream; both
+/// must reach the running work.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// The name from the configuration; unique in the fleet.
+    fn name(&self) -> &str;
+
+    /// The models that can be used now, asked of the server itself.
+    ///
+    /// # Errors
+    /// When the server can not be asked.
+    async fn models(&self) -> Result<Vec<ModelInfo>, Error>;
+
+    /// Starts a chat answer. Returns when the backend has *accepted* the request (an answer with
+    /// status 200 has begun), so that an `Err` here means that nothing has been generated.
+    ///
+    /// # Errors
+    /// When the request is refused or the backend can not serve it.
+    async fn chat(&self, request: ChatRequest) -> Result<EventStream, Error>;
+
+    /// Starts a text completion; otherwise like [`Backend::chat`].
+    ///
+    /// # Errors
+    /// When the request is refused or the backend can not serve it.
+    async fn complete(&self, request: CompletionRequest) -> Result<EventStream, Error>;
+
+    /// Counts the prompt tokens of a chat request as the model would see it.
+    ///
+    /// # Errors
+    /// When the backend can not count.
+    async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error>;
+
+    /// Asks the server for a sign of life; returns within a few seconds, whatever happens.
+    async fn health(&self) -> BackendHealth;
+}
+
+/// A model as its backend describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// The name the backend knows it by.
+    pub id: String,
+    /// Context window in tokens, where the backend tells.
+    pub window: Option<u32>,
+    /// Unix seconds.
+    pub created: i64,
+}
+
+/// What a backend's health check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendHealth {
+    /// It answered that it is well.
+    pub reachable: bool,
+    /// How long the answer took.
+    pub latency: Option<Duration>,
+    /// Version the server reports.
+    pub version: Option<String>,
+    /// Why it is not reachable.
+    pub message: Option<String>,
+}

@@ -1,0 +1,19 @@
+//! The OpenAI API as the official `openai` packages type it (checked against Python 3.54).
+//!
+//! Requests are parsed by `parse`, which checks types and ranges; answers are plain `serde` structs.
+
+mod chat;
+mod completion;
+mod error;
+mod message;
+mod model;
+mod sampling;
+mod usage;
+
+pub use chat::{ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatCompletionRequest, ChatDelta, ChatMessage};
+pub use completion::{Completion, CompletionChoice, CompletionRequest, Prompt};
+pub use error::{ErrorBody, ErrorObject};
+pub use message::{Content, Message, Part, Role};
+pub use model::{Model, ModelList};
+pub use sampling::{Sampling, StreamOptions};
+pub use usage::{FinishReason, PromptTokensDetails, Usage};
