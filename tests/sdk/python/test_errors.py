@@ -145,12 +145,8 @@ def test_body_that_is_no_request(server, body):
 
 
 def test_body_that_is_too_large(server, model):
-    # The server may answer and close before all has been sent.
     body = json.dumps({"model": model, "messages": message(content="x" * (9 << 20))["messages"]}).encode()
-    try:
-        status, _, answer = server.post("/v1/chat/completions", body)
-    except (BrokenPipeError, ConnectionResetError):
-        pytest.skip("the connection closed before the answer could be read")
+    status, _, answer = server.post("/v1/chat/completions", body)
     assert status == 413
     assert json.loads(answer)["error"]["code"] == "request_too_large"
 
