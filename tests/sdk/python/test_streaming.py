@@ -71,12 +71,13 @@ def test_choices_of_n_are_told_apart(chat):
 
 
 def test_stream_helper_puts_the_answer_together(client, model):
-    messages = [{"role": "user", "content": "Name three colours."}]
-    with client.chat.completions.stream(model=model, messages=messages, temperature=0, max_tokens=24) as stream:
+    # The helper refuses answers that the limit cut, so this one ends at its first space.
+    request = {"messages": [{"role": "user", "content": "Name three colours."}], "temperature": 0, "stop": [" "]}
+    with client.chat.completions.stream(model=model, max_tokens=200, **request) as stream:
         deltas = [event.delta for event in stream if event.type == "content.delta"]
         final = stream.get_final_completion()
     assert "".join(deltas) == final.choices[0].message.content
-    assert final.choices[0].finish_reason in ("stop", "length")
+    assert final.choices[0].finish_reason == "stop"
 
 
 def test_unknown_model_is_an_error_before_the_stream(chat):
