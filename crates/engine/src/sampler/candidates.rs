@@ -2,15 +2,15 @@
 //!
 //! The vocabulary has 50,000 to 250,000 entries and this runs for each token of each sequence, so
 //! everything here is a few linear passes: `top_k` looks at the largest score of each block first,
-//! `top_p` drops what together weighs less than the tail that it would cut anyway, and only the rest
-//! is sorted, and only as far as needed.
+//! `top_p` drops what together weighs less than the tail that it would cut anyway and finds the border
+//! in the rest by halving, without sorting it.
 
 use super::SamplingParams;
 
 /// Scores per block of the first look of `top_k`.
 const BLOCK: usize = 64;
-/// How many candidates `top_p` sorts at first; eight times as many with each further round.
-const FIRST_SORTED: usize = 64;
+/// `top_p` sorts no more than this many weights; before that it halves the range.
+const SORTED: usize = 32;
 
 /// A token that may be drawn.
 #[derive(Debug, Clone, Copy)]
@@ -22,11 +22,17 @@ struct Candidate {
     weight: f32,
 }
 
+impl Candidate {
+    fn new(token: u32, score: f32) -> Self {
+        Self { token, score, weight: exp_of_negative(score) }
+    }
+}
+
 /// Buffers that are reused from token to token.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     kept: Vec<Candidate>,
-    block_maxima: Vec<f32>,
+    scratch: Vec<f32>,
 }
 
 impl Candidates {
@@ -45,14 +51,13 @@ impl Candidates {
     /// A score that at least `top_k` tokens reach, and not many more; -inf without `top_k`.
     fn lowest_of_top_k(&mut self, scores: &[f32], top_k: i32) -> f32 {
         let Some(top_k) = usize::try_from(top_k).ok().filter(|&top_k| top_k > 0) else { return f32::NEG_INFINITY };
-        self.block_maxima.clear();
-        self.block_maxima
-            .extend(scores.chunks(BLOCK).map(|block| block.iter().copied().fold(f32::NEG_INFINITY, f32::max)));
-        if top_k > self.block_maxima.len() {
+        self.scratch.clear();
+        self.scratch.extend(scores.chunks(BLOCK).map(|block| block.iter().copied().fold(f32::NEG_INFINITY, f32::max)));
+        if top_k > self.scratch.len() {
             return f32::NEG_INFINITY;
         }
         // `top_k` different blocks each have a token with at least this score.
-        let (_, lowest, _) = self.block_maxima.select_nth_unstable_by(top_k - 1, |a, b| b.total_cmp(a));
+        let (_, lowest, _) = self.scratch.select_nth_unstable_by(top_k - 1, |a, b| b.total_cmp(a));
         *lowest
     }
 
@@ -63,14 +68,24 @@ impl Candidates {
         // Subtracting before dividing: the quotient can not overflow to +inf.
         let scaled = |score: f32| (score - best) / params.temperature;
         self.kept.clear();
-        self.kept.extend(
-            (0_u32..)
-                .zip(scores)
-                .filter(|&(_, &score)| score >= lowest && score > f32::NEG_INFINITY)
-                .map(|(token, &score)| (token, scaled(score)))
-                .filter(|&(_, score)| score >= least)
-                .map(|(token, score)| Candidate { token, score, weight: score.exp() }),
-        );
+        if lowest > f32::NEG_INFINITY {
+            let few = (0_u32..).zip(scores).filter(|&(_, &score)| score >= lowest);
+            self.kept.extend(few.map(|(token, &score)| Candidate::new(token, scaled(score))));
+        } else {
+            // All of them: the exponentials first, in one go.
+            self.scratch.clear();
+            self.scratch.extend(scores.iter().map(|&score| exp_of_negative(scaled(score))));
+            let least = params.min_p.clamp(f32::MIN_POSITIVE, 1.0) * (1.0 - 1e-6);
+            let possible = (0_u32..).zip(&self.scratch).filter(|&(_, &weight)| weight >= least);
+            self.kept.extend(possible.map(|(token, &weight)| Candidate {
+                token,
+                score: scaled(scores[token as usize]),
+                weight,
+            }));
+        }
+        if least > f32::NEG_INFINITY {
+            self.kept.retain(|candidate| candidate.score >= least);
+        }
     }
 
     /// Cuts to the `top_k` likeliest and those that are as likely as the last of them, as vLLM does.
@@ -86,35 +101,28 @@ impl Candidates {
         self.kept.sort_unstable_by_key(|candidate| candidate.token);
     }
 
-    /// Cuts to the smallest set with the mass `top_p` of what is left; at least one token stays.
+    /// Cuts to the smallest set with the mass `top_p` of what is left; at least one token stays. The
+    /// order by token stays too, so that a draw with the same number changes little when logits do.
     fn narrow_top_p(&mut self, top_p: f32) {
         let total = self.mass();
         let tail = (1.0 - f64::from(top_p)) * total;
         #[expect(clippy::cast_precision_loss, reason = "vocabularies are far below 2^53")]
-        let negligible = tail / self.kept.len() as f64;
+        let negligible = (tail / self.kept.len() as f64).min(1.0);
         // What is dropped here weighs less than the tail even if all of it is taken together, so the
         // set that is looked for lies in what stays.
-        self.kept.retain(|candidate| f64::from(candidate.weight) >= negligible.min(1.0));
-        let target = f64::from(top_p) * total;
-        let mut sorted = 0;
-        let mut round = FIRST_SORTED;
-        let mut mass = 0.0;
-        while sorted < self.kept.len() {
-            let end = (sorted + round).min(self.kept.len());
-            if end < self.kept.len() {
-                self.kept[sorted..].select_nth_unstable_by(end - sorted - 1, likelier_first);
-            }
-            self.kept[sorted..end].sort_unstable_by(likelier_first);
-            for index in sorted..end {
-                mass += f64::from(self.kept[index].weight);
-                if mass >= target {
-                    self.kept.truncate(index + 1);
-                    return;
-                }
-            }
-            sorted = end;
-            round *= 8;
-        }
+        self.kept.retain(|candidate| f64::from(candidate.weight) >= negligible);
+        self.scratch.clear();
+        self.scratch.extend(self.kept.iter().map(|candidate| candidate.weight));
+        let Some((least, count)) = smallest_set(&mut self.scratch, f64::from(top_p) * total) else { return };
+        let heavier = self.kept.iter().filter(|candidate| candidate.weight > least).count();
+        // Of those as heavy as the last one, the first.
+        let mut equals = count - heavier;
+        self.kept.retain(|candidate| {
+            let equal_kept = candidate.weight >= least && equals > 0;
+            let keep = candidate.weight > least || equal_kept;
+            equals -= usize::from(keep && candidate.weight <= least);
+            keep
+        });
     }
 
     /// What the last draw was made from.
@@ -138,6 +146,53 @@ impl Candidates {
         // Rounding may leave a hair's breadth after the last one.
         self.kept.iter().rev().find(|candidate| candidate.weight > 0.0).map(|candidate| candidate.token)
     }
+}
+
+/// The smallest set of the heaviest weights with at least the mass `target`: the least weight in it
+/// and how many it has. `None` when there are no weights. Reorders the weights.
+fn smallest_set(weights: &mut [f32], target: f64) -> Option<(f32, usize)> {
+    let sum = |weights: &[f32]| weights.iter().map(|&weight| f64::from(weight)).sum::<f64>();
+    let heavier_first = |a: &f32, b: &f32| b.total_cmp(a);
+    // All before `from` are heavier than the rest, in the set, and have this mass; the last of the
+    // set lies before `to`.
+    let (mut from, mut to, mut mass) = (0, weights.len(), 0.0);
+    while to - from > SORTED {
+        let half = (to - from) / 2;
+        weights[from..to].select_nth_unstable_by(half - 1, heavier_first);
+        let with_half = mass + sum(&weights[from..from + half]);
+        if with_half >= target {
+            to = from + half;
+        } else {
+            from += half;
+            mass = with_half;
+        }
+    }
+    weights[from..to].sort_unstable_by(heavier_first);
+    for (index, &weight) in (from..to).zip(&weights[from..to]) {
+        mass += f64::from(weight);
+        if mass >= target {
+            return Some((weight, index + 1));
+        }
+    }
+    // Rounding: the whole range is needed.
+    weights[..to].last().map(|&weight| (weight, to))
+}
+
+/// e^x for x <= 0 within 3e-7 of the value, in a form that compilers turn into vector instructions;
+/// std's is called element by element. Below -87 (a weight of 1e-38) it is 0.
+pub(super) fn exp_of_negative(x: f32) -> f32 {
+    /// Adding it rounds to an integer, which is then in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    let clamped = x.max(-87.0);
+    let rounded = clamped * std::f32::consts::LOG2_E + ROUND;
+    let power = rounded - ROUND;
+    let rest = clamped - power * LN_2_HIGH - power * LN_2_LOW;
+    let series = 1.0
+        + rest * (1.0 + rest * (0.5 + rest * (1.0 / 6.0 + rest * (1.0 / 24.0 + rest * (1.0 / 120.0 + rest / 720.0)))));
+    let two_to_power = f32::from_bits(1.0_f32.to_bits().wrapping_add(rounded.to_bits() << 23));
+    if x < -87.0 { 0.0 } else { series * two_to_power }
 }
 
 /// By score, the smaller token first among equals: a total order, so results do not depend on how
