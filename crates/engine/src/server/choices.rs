@@ -1,0 +1,94 @@
+//! The running generations of one request. Dropping it cancels them all.
+
+use std::task::{Context, Poll};
+
+use lla_protocol::openai::{FinishReason, PromptTokensDetails, Usage};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::generate::Generate;
+use super::request::Job;
+use crate::error::EngineError;
+use crate::sequence::Output;
+
+/// What happened to one choice.
+#[derive(Debug)]
+pub(super) enum News {
+    /// Text to append.
+    Text(String),
+    /// Its end.
+    Finished(FinishReason),
+    /// Its end by an error, which ends the whole request.
+    Failed(EngineError),
+}
+
+/// Generations in the order of their choices' indexes.
+#[derive(Debug)]
+pub(super) struct Choices {
+    /// `None`: has ended.
+    receivers: Vec<Option<UnboundedReceiver<Output>>>,
+    usages: Vec<Usage>,
+    per_prompt: usize,
+}
+
+impl Choices {
+    /// Submits all generations of a request. When one is refused, those before it are cancelled.
+    pub(super) fn submit(engine: &dyn Generate, job: Job) -> Result<Self, EngineError> {
+        let receivers: Vec<_> =
+            job.generations.into_iter().map(|request| engine.generate(request).map(Some)).collect::<Result<_, _>>()?;
+        let usages = vec![Usage::default(); receivers.len()];
+        Ok(Self { receivers, usages, per_prompt: job.per_prompt.max(1) })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.receivers.len()
+    }
+
+    /// Collects everything that is there into `news`; pending when there is nothing yet. Ready
+    /// without news: all choices have ended.
+    pub(super) fn poll_batch(&mut self, context: &mut Context<'_>, news: &mut Vec<(u32, News)>) -> Poll<()> {
+        let mut open = false;
+        for (position, place) in self.receivers.iter_mut().enumerate() {
+            let index = u32::try_from(position).unwrap_or(u32::MAX);
+            while let Some(receiver) = place {
+                let item = match receiver.poll_recv(context) {
+                    Poll::Pending => {
+                        open = true;
+                        break;
+                    }
+                    Poll::Ready(Some(Output::Text(text))) => News::Text(text),
+                    Poll::Ready(Some(Output::Finished { reason, usage })) => {
+                        self.usages[position] = usage;
+                        *place = None;
+                        News::Finished(reason)
+                    }
+                    Poll::Ready(Some(Output::Failed(error))) => {
+                        *place = None;
+                        News::Failed(error)
+                    }
+                    Poll::Ready(None) => {
+                        *place = None;
+                        News::Failed(EngineError::Native("the worker dropped a generation".to_owned()))
+                    }
+                };
+                news.push((index, item));
+            }
+        }
+        if open && news.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// Tokens of the choices that have finished: each prompt counts once, answers are summed.
+    pub(super) fn usage(&self) -> Usage {
+        let prompts = self.usages.chunks(self.per_prompt).filter_map(<[Usage]>::first);
+        let (mut prompt_tokens, mut cached) = (0_u32, None::<u32>);
+        for usage in prompts {
+            prompt_tokens = prompt_tokens.saturating_add(usage.prompt_tokens);
+            if let Some(tokens) = usage.prompt_tokens_details.and_then(|details| details.cached_tokens) {
+                cached = Some(cached.unwrap_or(0).saturating_add(tokens));
+            }
+        }
+        let completion_tokens =
+            self.usages.iter().fold(0_u32, |sum, usage| sum.saturating_add(usage.completion_tokens));
+        let prompt_tokens_details = cached.map(|tokens| PromptTokensDetails { cached_tokens: Some(tokens) });
+        Usage { prompt_tokens_details, ..Usage::new(prompt_tokens, completion_tokens) }
+    }
+}

@@ -1,0 +1,215 @@
+//! From what came over the wire to what the engine generates. Everything here may take a while on a
+//! long prompt (rendering, tokenizing), so it runs beside the threads that serve connections.
+
+use lla_protocol::FieldError;
+use lla_protocol::openai::{ChatCompletionRequest, CompletionRequest, Message, Prompt, Sampling};
+use serde_json::{Map, Value};
+
+use super::State;
+use super::generate::Generate;
+use super::unsupported::refuse;
+use crate::error::EngineError;
+use crate::model::ModelCard;
+use crate::options::SamplingDefaults;
+use crate::sampler::SamplingParams;
+use crate::sequence::GenerateRequest;
+use crate::template::TemplateOptions;
+
+/// The generations that one request asks for, and how it wants the answer.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// `n` for each prompt, in order of prompts.
+    pub(super) generations: Vec<GenerateRequest>,
+    /// Generations per prompt.
+    pub(super) per_prompt: usize,
+    pub(super) stream: bool,
+    pub(super) include_usage: bool,
+}
+
+/// Reads a chat request.
+pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
+    let engine = state.engine.as_ref();
+    let mut request = ChatCompletionRequest::parse(body)?;
+    check_model(engine.card(), Some(&request.model))?;
+    let n = request.n.unwrap_or(1);
+    refuse(&request.rest, n)?;
+    state.check_choices("n", 1, n)?;
+    check_text_only(&request.messages)?;
+    let add_generation_prompt = boolean(&request.rest, "add_generation_prompt")?.unwrap_or(true);
+    let kwargs = take_kwargs(&mut request.rest)?;
+    let params = sampling_params(&request.sampling, state.defaults, engine.card().n_vocab)?;
+    let options = TemplateOptions { add_generation_prompt, tools: None, kwargs: &kwargs };
+    let prompt = engine.render_chat(&request.messages, &options)?;
+    let window = engine.card().window;
+    check_window(&prompt, request.max_tokens, window)?;
+    let shape = Shape { params, max_tokens: request.max_tokens, n };
+    Ok(Job {
+        generations: shape.generations(&[prompt], &request.sampling),
+        per_prompt: n as usize,
+        stream: request.stream,
+        include_usage: request.stream_options.include_usage,
+    })
+}
+
+/// Reads a text completion request.
+///
+/// As in vLLM, texts get BOS in front (unless `add_special_tokens` is false) and control tokens
+/// written in them count: this is the raw interface, the caller writes the template.
+pub(super) fn completion(state: &State, body: &[u8]) -> Result<Job, EngineError> {
+    let engine = state.engine.as_ref();
+    let request = CompletionRequest::parse(body)?;
+    check_model(engine.card(), Some(&request.model))?;
+    let n = request.n.unwrap_or(1);
+    refuse(&request.rest, n)?;
+    state.check_choices("prompt", request.prompt.len(), n)?;
+    let add_special = boolean(&request.rest, "add_special_tokens")?.unwrap_or(true);
+    let params = sampling_params(&request.sampling, state.defaults, engine.card().n_vocab)?;
+    let prompts = prompt_tokens(engine, request.prompt, add_special)?;
+    for prompt in &prompts {
+        check_window(prompt, Some(request.max_tokens), engine.card().window)?;
+    }
+    let shape = Shape { params, max_tokens: Some(request.max_tokens), n };
+    Ok(Job {
+        generations: shape.generations(&prompts, &request.sampling),
+        per_prompt: n as usize,
+        stream: request.stream,
+        include_usage: request.stream_options.include_usage,
+    })
+}
+
+/// What all generations of a request share.
+struct Shape {
+    params: SamplingParams,
+    max_tokens: Option<u32>,
+    n: u32,
+}
+
+impl Shape {
+    /// With a seed, choice `i` is seeded `seed + i`: repeatable, and not `n` times the same.
+    fn generations(&self, prompts: &[Vec<u32>], sampling: &Sampling) -> Vec<GenerateRequest> {
+        let choice = |prompt: &[u32], index: u32| {
+            let seed = self.params.seed.map(|seed| seed.wrapping_add(i64::from(index)));
+            GenerateRequest {
+                prompt: prompt.to_vec(),
+                params: SamplingParams { seed, ..self.params.clone() },
+                max_tokens: self.max_tokens,
+                stop: sampling.stop.clone(),
+                ignore_eos: sampling.ignore_eos,
+            }
+        };
+        prompts.iter().flat_map(|prompt| (0..self.n).map(|index| choice(prompt, index))).collect()
+    }
+}
+
+/// Refuses any name but the model's own.
+pub(super) fn check_model(card: &ModelCard, asked: Option<&str>) -> Result<(), EngineError> {
+    match asked {
+        Some(model) if model != card.name => {
+            Err(EngineError::ModelNotFound { model: shortened(model), serving: card.name.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names come back in errors: not at any length.
+fn shortened(name: &str) -> String {
+    name.chars().take(200).collect()
+}
+
+/// Refuses parts that are not text, by the place of the first one.
+pub(super) fn check_text_only(messages: &[Message]) -> Result<(), FieldError> {
+    for (index, message) in messages.iter().enumerate() {
+        if let Err((part, _)) = message.text_content() {
+            let path = format!("messages[{index}].content[{part}]");
+            return Err(FieldError::new(&path, "unsupported_content", "this model reads parts of type 'text' only"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what can never fit, before anything waits in a queue. A caller that names no
+/// `max_tokens` wants at least one token.
+fn check_window(prompt: &[u32], max_tokens: Option<u32>, window: u32) -> Result<(), EngineError> {
+    let prompt_tokens = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
+    let max_tokens = max_tokens.unwrap_or(1);
+    if prompt_tokens.saturating_add(max_tokens) > window {
+        return Err(EngineError::ContextLength { prompt_tokens, max_tokens, window });
+    }
+    Ok(())
+}
+
+fn prompt_tokens(engine: &dyn Generate, prompt: Prompt, add_special: bool) -> Result<Vec<Vec<u32>>, FieldError> {
+    let lists: Vec<Vec<u32>> = match prompt {
+        Prompt::Texts(texts) => texts.iter().map(|text| engine.tokenize(text, add_special, true)).collect(),
+        Prompt::Tokens(lists) => {
+            check_ids("prompt", lists.iter().flatten(), engine.card().n_vocab)?;
+            lists
+        }
+    };
+    if lists.iter().any(Vec::is_empty) {
+        return Err(FieldError::new("prompt", "invalid_value", "a prompt must have at least one token"));
+    }
+    Ok(lists)
+}
+
+/// Refuses ids that no token has.
+pub(super) fn check_ids<'a>(
+    param: &str,
+    ids: impl IntoIterator<Item = &'a u32>,
+    n_vocab: u32,
+) -> Result<(), FieldError> {
+    match ids.into_iter().find(|&&id| id >= n_vocab) {
+        None => Ok(()),
+        Some(id) => {
+            let message = format!("token ids of this model are below {n_vocab}, got {id}");
+            Err(FieldError::new(param, "out_of_range", &message))
+        }
+    }
+}
+
+fn boolean(rest: &Map<String, Value>, name: &str) -> Result<Option<bool>, FieldError> {
+    match rest.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(flag)) => Ok(Some(*flag)),
+        Some(_) => Err(FieldError::new(name, "invalid_type", "expected a boolean")),
+    }
+}
+
+/// vLLM's `chat_template_kwargs`: further variables of the template.
+fn take_kwargs(rest: &mut Map<String, Value>) -> Result<Map<String, Value>, FieldError> {
+    match rest.shift_remove("chat_template_kwargs") {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(kwargs)) => Ok(kwargs),
+        Some(_) => Err(FieldError::new("chat_template_kwargs", "invalid_type", "expected an object")),
+    }
+}
+
+/// The request's values over the engine's over those of the OpenAI API.
+fn sampling_params(
+    sampling: &Sampling,
+    defaults: SamplingDefaults,
+    n_vocab: u32,
+) -> Result<SamplingParams, FieldError> {
+    let openai = SamplingParams::default();
+    for token in sampling.logit_bias.keys() {
+        check_ids(&format!("logit_bias.{token}"), [token], n_vocab)?;
+    }
+    let default_top_k = defaults.top_k.map(|top_k| i32::try_from(top_k).unwrap_or(i32::MAX));
+    let chosen = |asked: Option<f64>, default: Option<f64>, openai: f32| asked.or(default).map_or(openai, narrow);
+    Ok(SamplingParams {
+        temperature: chosen(sampling.temperature, defaults.temperature, openai.temperature),
+        top_p: chosen(sampling.top_p, defaults.top_p, openai.top_p),
+        top_k: sampling.top_k.or(default_top_k).unwrap_or(openai.top_k),
+        min_p: chosen(sampling.min_p, defaults.min_p, openai.min_p),
+        frequency_penalty: chosen(sampling.frequency_penalty, None, openai.frequency_penalty),
+        presence_penalty: chosen(sampling.presence_penalty, None, openai.presence_penalty),
+        repetition_penalty: chosen(sampling.repetition_penalty, None, openai.repetition_penalty),
+        seed: sampling.seed,
+        logit_bias: sampling.logit_bias.iter().map(|(&token, &bias)| (token, narrow(bias))).collect(),
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "ranges are checked; logits are f32")]
+fn narrow(number: f64) -> f32 {
+    number as f32
+}

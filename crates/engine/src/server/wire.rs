@@ -1,0 +1,191 @@
+//! Answers as the OpenAI API shapes them: whole, and as the events of a stream.
+
+use lla_protocol::openai::{
+    ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatDelta, ChatMessage, Completion, CompletionChoice,
+    FinishReason, Usage,
+};
+use lla_protocol::sse;
+use serde::Serialize;
+use serde_json::Map;
+
+/// Which of the two routes answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Api {
+    /// `/v1/chat/completions`.
+    Chat,
+    /// `/v1/completions`.
+    Text,
+}
+
+/// What all parts of one answer share.
+#[derive(Debug, Clone)]
+pub(super) struct Heading {
+    api: Api,
+    id: String,
+    created: i64,
+    model: String,
+}
+
+/// One complete choice.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) text: String,
+    pub(super) reason: FinishReason,
+}
+
+impl Heading {
+    pub(super) fn new(api: Api, model: &str) -> Self {
+        let prefix = match api {
+            Api::Chat => "chatcmpl",
+            Api::Text => "cmpl",
+        };
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self {
+            api,
+            id: format!("{prefix}-{}", uuid::Uuid::now_v7().simple()),
+            created: i64::try_from(since.as_secs()).unwrap_or(0),
+            model: model.to_owned(),
+        }
+    }
+
+    /// The body of an answer that is not streamed.
+    pub(super) fn whole(self, answers: Vec<Answer>, usage: Usage) -> Whole {
+        match self.api {
+            Api::Chat => Whole::Chat(ChatCompletion {
+                id: self.id,
+                object: "chat.completion".to_owned(),
+                created: self.created,
+                model: self.model,
+                choices: (0..).zip(answers).map(|(index, answer)| chat_choice(index, answer)).collect(),
+                usage: Some(usage),
+                system_fingerprint: None,
+            }),
+            Api::Text => Whole::Text(Completion {
+                id: self.id,
+                object: "text_completion".to_owned(),
+                created: self.created,
+                model: self.model,
+                choices: (0..).zip(answers).map(|(index, a)| text_choice(index, a.text, Some(a.reason))).collect(),
+                usage: Some(usage),
+                system_fingerprint: None,
+            }),
+        }
+    }
+}
+
+/// See [`Heading::whole`].
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Whole {
+    Chat(ChatCompletion),
+    Text(Completion),
+}
+
+fn chat_choice(index: u32, answer: Answer) -> ChatChoice {
+    let message =
+        ChatMessage { role: "assistant".to_owned(), content: Some(answer.text), refusal: None, rest: Map::new() };
+    ChatChoice { index, message, logprobs: None, finish_reason: answer.reason }
+}
+
+fn text_choice(index: u32, text: String, finish_reason: Option<FinishReason>) -> CompletionChoice {
+    CompletionChoice { index, text, logprobs: None, finish_reason }
+}
+
+/// Writes the events of one streamed answer into a buffer. The heading is made once: an event only
+/// swaps what is new.
+#[derive(Debug)]
+pub(super) struct EventWriter {
+    event: Event,
+    /// Choices whose first event (the role) has been written; chat only.
+    opened: Vec<bool>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Event {
+    Chat(ChatChunk),
+    Text(Completion),
+}
+
+impl EventWriter {
+    pub(super) fn new(heading: Heading, choices: usize) -> Self {
+        let Heading { api, id, created, model } = heading;
+        let event = match api {
+            Api::Chat => Event::Chat(ChatChunk {
+                id,
+                object: "chat.completion.chunk".to_owned(),
+                created,
+                model,
+                choices: Vec::new(),
+                usage: None,
+                system_fingerprint: None,
+            }),
+            Api::Text => Event::Text(Completion {
+                id,
+                object: "text_completion".to_owned(),
+                created,
+                model,
+                choices: Vec::new(),
+                usage: None,
+                system_fingerprint: None,
+            }),
+        };
+        Self { event, opened: vec![false; choices] }
+    }
+
+    /// Text of a choice.
+    pub(super) fn text(&mut self, buffer: &mut Vec<u8>, index: u32, text: String) {
+        self.open(buffer, index);
+        match &mut self.event {
+            Event::Chat(chunk) => chunk.choices = vec![delta(index, None, Some(text), None)],
+            Event::Text(part) => part.choices = vec![text_choice(index, text, None)],
+        }
+        append(buffer, &self.event);
+    }
+
+    /// The end of a choice.
+    pub(super) fn finish(&mut self, buffer: &mut Vec<u8>, index: u32, reason: FinishReason) {
+        self.open(buffer, index);
+        match &mut self.event {
+            Event::Chat(chunk) => chunk.choices = vec![delta(index, None, None, Some(reason))],
+            Event::Text(part) => part.choices = vec![text_choice(index, String::new(), Some(reason))],
+        }
+        append(buffer, &self.event);
+    }
+
+    /// The usage of all choices, after all of them have ended.
+    pub(super) fn usage(&mut self, buffer: &mut Vec<u8>, usage: Usage) {
+        match &mut self.event {
+            Event::Chat(chunk) => (chunk.choices, chunk.usage) = (Vec::new(), Some(usage)),
+            Event::Text(part) => (part.choices, part.usage) = (Vec::new(), Some(usage)),
+        }
+        append(buffer, &self.event);
+    }
+
+    /// The role comes first in every choice of a chat, together with its first news.
+    fn open(&mut self, buffer: &mut Vec<u8>, index: u32) {
+        let Event::Chat(chunk) = &mut self.event else { return };
+        let is_open = self.opened.get_mut(index as usize).is_none_or(|opened| std::mem::replace(opened, true));
+        if !is_open {
+            chunk.choices = vec![delta(index, Some("assistant".to_owned()), Some(String::new()), None)];
+            append(buffer, &self.event);
+        }
+    }
+}
+
+fn delta(
+    index: u32,
+    role: Option<String>,
+    content: Option<String>,
+    finish_reason: Option<FinishReason>,
+) -> ChatChunkChoice {
+    ChatChunkChoice { index, delta: ChatDelta { role, content, rest: Map::new() }, logprobs: None, finish_reason }
+}
+
+/// Adds one event to what will be sent.
+pub(super) fn append(buffer: &mut Vec<u8>, payload: &impl Serialize) {
+    match sse::event(payload) {
+        Ok(event) => buffer.extend_from_slice(&event),
+        Err(error) => tracing::error!(%error, "an event could not be written as JSON"),
+    }
+}
