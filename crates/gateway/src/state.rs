@@ -1,0 +1,73 @@
+//! What all requests share: the fleet, the configuration in force, admission, the build.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use lla_inference::fleet::Fleet;
+
+use crate::admission::Admission;
+use crate::config::{ConfigError, Origins, ServerConfig};
+
+/// Which program this is; shown by `GET /health`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// Version of the package.
+    pub version: String,
+    /// Commit it was built from, where known.
+    pub commit: Option<String>,
+    /// Cargo features that were on.
+    pub features: Vec<String>,
+}
+
+/// Shared by all requests; cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    fleet: Arc<Fleet>,
+    config: ServerConfig,
+    origins: Origins,
+    admission: Admission,
+    build: Build,
+    started: Instant,
+}
+
+impl AppState {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// When the configuration holds a value that can not work.
+    pub fn new(config: ServerConfig, fleet: Arc<Fleet>, build: Build) -> Result<Self, ConfigError> {
+        config.check()?;
+        let origins = config.cors.origins()?;
+        let admission = Admission::new(config.max_in_flight);
+        Ok(Self { inner: Arc::new(Inner { fleet, config, origins, admission, build, started: Instant::now() }) })
+    }
+
+    pub(crate) fn fleet(&self) -> &Fleet {
+        &self.inner.fleet
+    }
+
+    pub(crate) fn config(&self) -> &ServerConfig {
+        &self.inner.config
+    }
+
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.inner.origins
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.inner.admission
+    }
+
+    pub(crate) fn build(&self) -> &Build {
+        &self.inner.build
+    }
+
+    /// When this gateway was put together.
+    pub(crate) fn started(&self) -> Instant {
+        self.inner.started
+    }
+}

@@ -1,0 +1,14 @@
+//! The gateway through its real router, over backends that follow a script.
+//!
+//! `harness` puts it together; `answers` has what callers get, `errors` what they get instead,
+//! `sockets` what only shows on real connections, `log` what operators see,
+//! `properties` what must hold for any body.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
+mod answers;
+mod errors;
+mod harness;
+mod log;
+mod properties;
+mod sockets;
