@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Serialize, Serializer};
 
 use crate::{ChatRequest, CompletionRequest, Error, EventStream};
 
@@ -57,14 +58,33 @@ pub struct ModelInfo {
 }
 
 /// What a backend's health check found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BackendHealth {
     /// It answered that it is well.
     pub reachable: bool,
     /// How long the answer took.
+    #[serde(rename = "latency_ms", serialize_with = "milliseconds", skip_serializing_if = "Option::is_none")]
     pub latency: Option<Duration>,
     /// Version the server reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Why it is not reachable.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+impl BackendHealth {
+    /// A backend that does not answer, and why.
+    #[must_use]
+    pub fn unreachable(message: impl Into<String>) -> Self {
+        Self { message: Some(message.into()), ..Self::default() }
+    }
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn milliseconds<S: Serializer>(latency: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match latency {
+        Some(latency) => serializer.serialize_f64((latency.as_secs_f64() * 1e6).round() / 1e3),
+        None => serializer.serialize_none(),
+    }
 }

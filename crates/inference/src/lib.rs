@@ -1,20 +1,29 @@
 //! The domain: what a request is, what an answer is, and who can serve it.
 //!
 //! Every API in front becomes a [`ChatRequest`] or a [`CompletionRequest`]; every answer is one
-//! [`EventStream`]. A [`Backend`] turns the one into the other. The fleet knows the backends, starts
-//! and supervises engine processes, and shows what works now; [`route`] decides, as a pure
+//! [`EventStream`]. A [`Backend`] turns the one into the other. The [`Fleet`] knows the backends, starts
+//! and supervises engine processes, and shows what works now; [`route::route`] decides, as a pure
 //! function, which backend and model serve a request.
 //!
 //! What it does not: HTTP status codes, server frameworks, prompts of tools, limits of callers.
 //!
-//! Start reading at [`Backend`], then `fleet`.
+//! Start reading at [`Backend`], then [`fleet`].
 
 pub mod backend;
+pub mod driver;
+pub mod duration_text;
 pub mod error;
 pub mod event;
+pub mod fleet;
+pub mod mock;
 pub mod request;
+pub mod route;
 
 pub use backend::{Backend, BackendHealth, ModelInfo};
+pub use driver::{BuildError, Dialect, HttpBackendConfig, OpenAiBackend, Timeouts};
 pub use error::{Error, ErrorKind};
 pub use event::{Delta, Event, EventStream};
+pub use fleet::{DefaultSampling, EngineModelConfig, Fleet, FleetConfig, Launch, StartPolicy};
+pub use mock::{MockBackend, Script};
 pub use request::{ChatRequest, CompletionRequest};
+pub use route::{Route, Tier};

@@ -1,0 +1,173 @@
+//! The driver for every server that speaks the OpenAI API, over TCP or a Unix socket.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use lla_protocol::openai::{self, ModelList, StreamOptions};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tokio::time::timeout;
+
+use super::answer::{self, Expected};
+use super::config::{BuildError, Dialect, HttpBackendConfig};
+use super::connection::Connection;
+use crate::{Backend, BackendHealth, ChatRequest, CompletionRequest, Error, EventStream, ModelInfo};
+
+/// A health check gives up after this.
+const HEALTH_LIMIT: Duration = Duration::from_secs(3);
+
+/// A server behind HTTP.
+#[derive(Debug)]
+pub struct OpenAiBackend {
+    connection: Arc<Connection>,
+    dialect: Dialect,
+    /// The models to use; empty: those that the server lists.
+    models: Vec<String>,
+}
+
+impl OpenAiBackend {
+    /// A backend called `name`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the configuration names no place, a wrong one, or the client can not be made.
+    pub fn new(name: &str, config: &HttpBackendConfig) -> Result<Self, BuildError> {
+        let connection = Arc::new(Connection::new(name, config)?);
+        Ok(Self { connection, dialect: config.dialect, models: config.models.clone() })
+    }
+
+    async fn stream<T: Serialize + Sync>(
+        &self,
+        path: &str,
+        body: &T,
+        expected: Expected,
+    ) -> Result<EventStream, Error> {
+        let opened = self.connection.open(path, body, &expected.model).await?;
+        answer::events(Arc::clone(&self.connection), opened, expected).await
+    }
+
+    /// Any answer below HTTP counts for servers without a health route.
+    async fn sign_of_life(&self) -> Result<(), Error> {
+        if self.dialect.has_health() {
+            self.connection.is_well().await
+        } else {
+            self.connection.get::<Value>("models").await.map(drop)
+        }
+    }
+
+    async fn version(&self) -> Option<String> {
+        if !self.dialect.has_vllm_routes() {
+            return None;
+        }
+        self.connection.get_root::<Version>("version").await.ok().map(|found| found.version)
+    }
+
+    fn moved_max_tokens(&self, max_tokens: Option<u32>, extra: &mut Map<String, Value>) -> Option<u32> {
+        if self.dialect.wants_max_completion_tokens() {
+            if let Some(limit) = max_tokens {
+                extra.insert("max_completion_tokens".to_owned(), limit.into());
+            }
+            return None;
+        }
+        max_tokens
+    }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct TokenCount {
+    count: u32,
+}
+
+#[async_trait]
+impl Backend for OpenAiBackend {
+    fn name(&self) -> &str {
+        &self.connection.name
+    }
+
+    async fn models(&self) -> Result<Vec<ModelInfo>, Error> {
+        let listed = match self.connection.get::<ModelList>("models").await {
+            Ok(list) => list.data,
+            // Not every server lists its models: then the configuration has to.
+            Err(Error::Upstream { .. }) if !self.models.is_empty() => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let found = listed.into_iter().map(|model| ModelInfo {
+            window: model.max_model_len.or_else(|| llama_server_window(&model.rest)),
+            id: model.id,
+            created: model.created,
+        });
+        if self.models.is_empty() {
+            return Ok(found.collect());
+        }
+        let found: Vec<ModelInfo> = found.collect();
+        let named = |id: &String| found.iter().find(|model| &model.id == id).cloned();
+        let unlisted = |id: &String| ModelInfo { id: id.clone(), window: None, created: 0 };
+        Ok(self.models.iter().map(|id| named(id).unwrap_or_else(|| unlisted(id))).collect())
+    }
+
+    async fn chat(&self, request: ChatRequest) -> Result<EventStream, Error> {
+        let choices = request.n.unwrap_or(1) as usize;
+        let expected = Expected { choices, model: request.model.clone() };
+        let mut rest = request.extra;
+        let body = openai::ChatCompletionRequest {
+            model: request.model,
+            messages: request.messages,
+            sampling: request.sampling,
+            max_tokens: self.moved_max_tokens(request.max_tokens, &mut rest),
+            n: request.n,
+            stream: true,
+            stream_options: StreamOptions { include_usage: true },
+            rest,
+        };
+        self.stream("chat/completions", &body, expected).await
+    }
+
+    async fn complete(&self, request: CompletionRequest) -> Result<EventStream, Error> {
+        let expected = Expected { choices: request.choices(), model: request.model.clone() };
+        let body = openai::CompletionRequest {
+            model: request.model,
+            prompt: request.prompt,
+            sampling: request.sampling,
+            max_tokens: request.max_tokens,
+            n: request.n,
+            stream: true,
+            stream_options: StreamOptions { include_usage: true },
+            rest: request.extra,
+        };
+        self.stream("completions", &body, expected).await
+    }
+
+    async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {
+        if !self.dialect.has_vllm_routes() {
+            let message = format!("servers of the kind '{}' have no route to count tokens", self.dialect.as_str());
+            return Err(Error::upstream(self.name(), message));
+        }
+        let body = json!({"model": request.model, "messages": request.messages});
+        self.connection.post_root::<TokenCount>("tokenize", &body).await.map(|answer| answer.count)
+    }
+
+    async fn health(&self) -> BackendHealth {
+        let begin = Instant::now();
+        match timeout(HEALTH_LIMIT, self.sign_of_life()).await {
+            Err(_) => BackendHealth::unreachable(format!("no answer within {} s", HEALTH_LIMIT.as_secs())),
+            Ok(Err(error)) => BackendHealth::unreachable(error.to_string()),
+            Ok(Ok(())) => {
+                let latency = Some(begin.elapsed());
+                let version = timeout(HEALTH_LIMIT, self.version()).await.ok().flatten();
+                BackendHealth { reachable: true, latency, version, message: None }
+            }
+        }
+    }
+}
+
+/// `llama-server` hides the window in `meta`.
+fn llama_server_window(rest: &Map<String, Value>) -> Option<u32> {
+    let meta = rest.get("meta")?;
+    let window = meta.get("n_ctx").or_else(|| meta.get("n_ctx_train"))?;
+    u32::try_from(window.as_u64()?).ok()
+}

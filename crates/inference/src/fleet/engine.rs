@@ -1,0 +1,389 @@
+//! One model with an engine process: when the process starts, restarts and stops.
+//!
+//! [`Engine::supervise`] is the one task that owns the process. Everybody else sees the [`Phase`]:
+//! a request that needs the engine turns `Stopped` into `Starting` and waits for what comes of it,
+//! so that however many requests come, there is one start at a time.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::engine_process::EngineProcess;
+use super::in_flight::{IdleDecision, InFlight, InFlightGuard};
+use super::status::{BackendStatus, FleetModel, ModelState};
+use super::{EngineModelConfig, Launch, StartPolicy, socket};
+use crate::driver::{BuildError, Dialect, HttpBackendConfig, Timeouts};
+use crate::{Backend as _, BackendHealth, ChatRequest, CompletionRequest, Error, EventStream, OpenAiBackend};
+
+/// How long an unused engine may take to end.
+const IDLE_GRACE: Duration = Duration::from_secs(10);
+/// A request waits this long for the next attempt to start; longer, and it is refused at once.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
+/// A process that refuses connections is seen to have ended within this time.
+const DEATH_SEEN: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub(super) struct Engine {
+    name: String,
+    config: EngineModelConfig,
+    socket: PathBuf,
+    launcher: Arc<dyn Launch>,
+    phase: watch::Sender<Phase>,
+    in_flight: InFlight,
+    restarts: AtomicU32,
+    /// Context window, once an engine has told it.
+    window: OnceLock<u32>,
+    /// Unix seconds.
+    created: i64,
+    /// For a stop at shutdown.
+    grace: Mutex<Duration>,
+}
+
+/// Where the process is in its life.
+#[derive(Debug, Clone)]
+enum Phase {
+    Stopped,
+    Starting,
+    Ready(Arc<Running>),
+    Stopping,
+    /// Does not run. Is tried again at `next`, or (`None`) with the next request.
+    Failed {
+        message: String,
+        next: Option<Instant>,
+    },
+    /// For ever.
+    Closed,
+}
+
+/// A process that answers.
+#[derive(Debug)]
+struct Running {
+    backend: OpenAiBackend,
+    pid: Option<u32>,
+    since: Instant,
+}
+
+/// How a run of the process ended.
+enum End {
+    Unused,
+    Closed,
+    Failed { message: String, ready_for: Option<Duration> },
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("name", &self.name).field("phase", &self.phase.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    pub(super) fn new(
+        name: String,
+        config: EngineModelConfig,
+        socket: PathBuf,
+        launcher: Arc<dyn Launch>,
+    ) -> Result<Self, BuildError> {
+        let Some(path) = &config.path else {
+            let message = "is missing: which file is the model?".to_owned();
+            return Err(BuildError::Field { field: format!("models.{name}.path"), message });
+        };
+        let phase = match config.start {
+            StartPolicy::AtStart => Phase::Starting,
+            StartPolicy::OnFirstUse => Phase::Stopped,
+        };
+        Ok(Self {
+            name,
+            created: modified(path),
+            config,
+            socket,
+            launcher,
+            phase: watch::Sender::new(phase),
+            in_flight: InFlight::new(),
+            restarts: AtomicU32::new(0),
+            window: OnceLock::new(),
+            grace: Mutex::new(Duration::ZERO),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn set_grace(&self, grace: Duration) {
+        *self.grace.lock().unwrap_or_else(PoisonError::into_inner) = grace;
+    }
+
+    pub(super) fn model(&self) -> FleetModel {
+        FleetModel {
+            id: self.name.clone(),
+            backend: self.name.clone(),
+            backend_model: self.name.clone(),
+            tier: self.config.tier,
+            window: self.window.get().copied().or(self.config.context),
+            created: self.created,
+            owned_by: "lla".to_owned(),
+            state: self.phase.borrow().state(),
+        }
+    }
+
+    pub(super) async fn status(&self) -> BackendStatus {
+        let phase = self.phase.borrow().clone();
+        let (running, health) = match &phase {
+            Phase::Ready(running) => (Some(running), running.backend.health().await),
+            Phase::Failed { message, .. } => (None, BackendHealth::unreachable(message)),
+            phase => (None, BackendHealth::unreachable(format!("the engine is {}", phase.state().as_str()))),
+        };
+        BackendStatus {
+            name: self.name.clone(),
+            kind: Dialect::LlaEngine.as_str(),
+            state: phase.state(),
+            models: vec![self.name.clone()],
+            pid: running.and_then(|running| running.pid),
+            restarts: self.restarts.load(Ordering::Relaxed),
+            uptime: running.map(|running| running.since.elapsed()),
+            health,
+        }
+    }
+
+    /// Has the engine answer; it is started for that when it does not run.
+    pub(super) async fn answer(&self, request: Request) -> Result<EventStream, Error> {
+        let (running, guard) = self.running().await?;
+        let refused = match request.send(&running.backend).await {
+            Ok(events) => return Ok(guard.hold_in(events)),
+            Err(error) => error,
+        };
+        // The process may have died a moment ago: whoever could not connect has lost nothing and
+        // may go to its successor.
+        if matches!(refused, Error::Unavailable { .. }) && self.has_gone(&running).await {
+            let (successor, guard) = self.running().await?;
+            return request.send(&successor.backend).await.map(|events| guard.hold_in(events));
+        }
+        Err(refused)
+    }
+
+    pub(super) async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {
+        let (running, _guard) = self.running().await?;
+        running.backend.count_tokens(request).await
+    }
+
+    /// The process that answers now, or will after its start. It is not stopped as unused while the
+    /// guard lives.
+    async fn running(&self) -> Result<(Arc<Running>, InFlightGuard), Error> {
+        // Counted before the phase is read: see `unused`.
+        let guard = self.in_flight.begin();
+        let mut phases = self.phase.subscribe();
+        let mut saw_start = false;
+        loop {
+            let phase = phases.borrow_and_update().clone();
+            match phase {
+                Phase::Ready(running) => return Ok((running, guard)),
+                Phase::Starting => saw_start = true,
+                Phase::Stopping => {}
+                // The start that this request waited for has failed: another is another request's.
+                Phase::Failed { message, next } if saw_start => return Err(self.unavailable(message, next)),
+                Phase::Failed { message, next: Some(next) } if next > Instant::now() + SHORT_WAIT => {
+                    return Err(self.unavailable(message, Some(next)));
+                }
+                Phase::Failed { next: Some(_), .. } => {}
+                Phase::Stopped | Phase::Failed { next: None, .. } => self.ask_for_start(),
+                Phase::Closed => return Err(self.unavailable("the gateway is shutting down".to_owned(), None)),
+            }
+            if phases.changed().await.is_err() {
+                return Err(Error::Internal);
+            }
+        }
+    }
+
+    fn ask_for_start(&self) {
+        self.phase.send_if_modified(|phase| {
+            let startable = matches!(phase, Phase::Stopped | Phase::Failed { next: None, .. });
+            if startable {
+                *phase = Phase::Starting;
+            }
+            startable
+        });
+    }
+
+    async fn has_gone(&self, running: &Arc<Running>) -> bool {
+        let mut phases = self.phase.subscribe();
+        let is_other = |phase: &Phase| !matches!(phase, Phase::Ready(current) if Arc::ptr_eq(current, running));
+        matches!(timeout(DEATH_SEEN, phases.wait_for(is_other)).await, Ok(Ok(_)))
+    }
+
+    fn unavailable(&self, message: String, next: Option<Instant>) -> Error {
+        let retry_after = next.map(|next| next.saturating_duration_since(Instant::now()));
+        Error::Unavailable { backend: self.name.clone(), message, retry_after }
+    }
+
+    /// Owns the process until the fleet closes.
+    pub(super) async fn supervise(self: Arc<Self>, closing: CancellationToken) {
+        closing.run_until_cancelled(self.wait_until_wanted()).await;
+        let mut backoff = Backoff::default();
+        while !closing.is_cancelled() {
+            match self.run_once(&closing).await {
+                End::Closed => break,
+                End::Unused => {
+                    tracing::info!(model = self.name, "engine stopped: unused");
+                    self.phase.send_replace(Phase::Stopped);
+                }
+                End::Failed { message, ready_for } => {
+                    let pause = backoff.after(ready_for);
+                    tracing::error!(model = self.name, message, next_start_in = ?pause, "engine failed");
+                    self.restarts.fetch_add(1, Ordering::Relaxed);
+                    closing.run_until_cancelled(self.sit_out(message, pause)).await;
+                }
+            }
+            closing.run_until_cancelled(self.wait_until_wanted()).await;
+        }
+        self.phase.send_replace(Phase::Closed);
+    }
+
+    async fn wait_until_wanted(&self) {
+        // An error means that there is no sender, and we are it.
+        drop(self.phase.subscribe().wait_for(|phase| matches!(phase, Phase::Starting)).await);
+    }
+
+    /// The pause after a failure. Then an engine that is to run always is tried again; one that runs
+    /// on use waits for its next user, unless it was in service.
+    async fn sit_out(&self, message: String, pause: Duration) {
+        if !pause.is_zero() {
+            let next = Some(Instant::now() + pause);
+            self.phase.send_replace(Phase::Failed { message: message.clone(), next });
+            sleep(pause).await;
+        }
+        self.phase.send_replace(match self.config.start {
+            StartPolicy::OnFirstUse if !pause.is_zero() => Phase::Failed { message, next: None },
+            _ => Phase::Starting,
+        });
+    }
+
+    /// From start to end of one process.
+    async fn run_once(&self, closing: &CancellationToken) -> End {
+        let started = closing.run_until_cancelled(self.start()).await;
+        let (mut process, running) = match started {
+            None => return End::Closed,
+            Some(Err(message)) => return End::Failed { message, ready_for: None },
+            Some(Ok(started)) => started,
+        };
+        let since = running.since;
+        self.in_flight.touch();
+        self.phase.send_replace(Phase::Ready(running));
+        tokio::select! {
+            how = process.ended() => {
+                let message = format!("its engine process ended ({how})");
+                End::Failed { message, ready_for: Some(since.elapsed()) }
+            }
+            () = self.unused() => {
+                process.stop(IDLE_GRACE).await;
+                End::Unused
+            }
+            () = closing.cancelled() => {
+                let grace = *self.grace.lock().unwrap_or_else(PoisonError::into_inner);
+                self.phase.send_replace(Phase::Closed);
+                process.stop(grace).await;
+                End::Closed
+            }
+        }
+    }
+
+    async fn start(&self) -> Result<(EngineProcess, Arc<Running>), String> {
+        let begin = Instant::now();
+        socket::remove(&self.socket)
+            .map_err(|error| format!("the socket of a former engine is in the way: {error}"))?;
+        let backend = OpenAiBackend::new(&self.name, &self.connection()).map_err(|error| error.to_string())?;
+        let command = self.launcher.command(&self.name, &self.config, &self.socket);
+        let mut process =
+            EngineProcess::spawn(command).map_err(|error| format!("its engine can not be started: {error}"))?;
+        process.wait_ready(&backend, self.config.load_timeout).await?;
+        self.learn(&backend).await;
+        let pid = process.pid();
+        tracing::info!(model = self.name, pid, load_time = ?begin.elapsed(), "engine ready");
+        Ok((process, Arc::new(Running { backend, pid, since: Instant::now() })))
+    }
+
+    /// The first engine tells the window.
+    async fn learn(&self, backend: &OpenAiBackend) {
+        match backend.models().await {
+            Ok(models) => {
+                if let Some(window) = models.iter().find_map(|model| model.window) {
+                    // Said by an earlier process already: the same file has the same window.
+                    self.window.get_or_init(|| window);
+                }
+            }
+            Err(error) => tracing::warn!(model = self.name, %error, "the engine does not tell its window"),
+        }
+    }
+
+    fn connection(&self) -> HttpBackendConfig {
+        // Our engine sends a sign of life every few seconds, also while it prefills. An answer may
+        // take as long as it takes: the caller's patience is the limit.
+        let timeouts = Timeouts { total: Duration::from_secs(24 * 3600), ..Timeouts::default() };
+        HttpBackendConfig {
+            socket: Some(self.socket.clone()),
+            dialect: Dialect::LlaEngine,
+            timeouts,
+            ..HttpBackendConfig::default()
+        }
+    }
+
+    /// Waits until the engine has been unused for as long as its configuration allows. Returns in the
+    /// phase `Stopping`, in which no request gets the process any more.
+    async fn unused(&self) {
+        let Some(limit) = self.config.idle_timeout else { return std::future::pending().await };
+        loop {
+            match self.in_flight.usage().decide(limit, Instant::now()) {
+                IdleDecision::Busy => self.in_flight.one_ended().await,
+                IdleDecision::At(due) => sleep_until(due).await,
+                IdleDecision::Stop => {
+                    let ready = self.phase.send_replace(Phase::Stopping);
+                    // A request that came in between has counted itself before it read the phase: it
+                    // is either seen here, or it sees that the engine is stopping.
+                    if self.in_flight.usage().running == 0 {
+                        return;
+                    }
+                    self.phase.send_replace(ready);
+                }
+            }
+        }
+    }
+}
+
+/// What an engine can be asked for; kept so that it can be sent again.
+#[derive(Debug)]
+pub(super) enum Request {
+    Chat(ChatRequest),
+    Complete(CompletionRequest),
+}
+
+impl Request {
+    async fn send(&self, backend: &OpenAiBackend) -> Result<EventStream, Error> {
+        match self {
+            Self::Chat(request) => backend.chat(request.clone()).await,
+            Self::Complete(request) => backend.complete(request.clone()).await,
+        }
+    }
+}
+
+impl Phase {
+    fn state(&self) -> ModelState {
+        match self {
+            Self::Stopped | Self::Stopping | Self::Closed => ModelState::Stopped,
+            Self::Starting => ModelState::Starting,
+            Self::Ready(_) => ModelState::Ready,
+            Self::Failed { message, .. } => ModelState::Failed { message: message.clone() },
+        }
+    }
+}
+
+/// When the file was last changed, in Unix seconds: stable from one start to the next.
+fn modified(path: &Path) -> i64 {
+    let time = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    let since = time.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(0)
+}

@@ -1,0 +1,145 @@
+//! A server that runs by itself: its backend, and what it said about its models when last asked.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt as _;
+
+use super::status::{BackendStatus, FleetModel, ModelState};
+use crate::route::Tier;
+use crate::{Backend, ChatRequest, CompletionRequest, Error, EventStream, ModelInfo};
+
+/// See the module.
+pub(super) struct Server {
+    backend: Arc<dyn Backend>,
+    kind: &'static str,
+    tier: Option<Tier>,
+    view: Mutex<View>,
+}
+
+struct View {
+    state: ModelState,
+    /// Kept while the server is away: its models are then listed as failed.
+    models: Vec<ModelInfo>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("name", &self.name()).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// `configured`: the models that are known before the server was asked.
+    pub(super) fn new(
+        backend: Arc<dyn Backend>,
+        kind: &'static str,
+        tier: Option<Tier>,
+        configured: &[String],
+    ) -> Self {
+        let unknown = |id: &String| ModelInfo { id: id.clone(), window: None, created: 0 };
+        let view = View { state: ModelState::Starting, models: configured.iter().map(unknown).collect() };
+        Self { backend, kind, tier, view: Mutex::new(view) }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.backend.name()
+    }
+
+    pub(super) fn state(&self) -> ModelState {
+        self.lock().state.clone()
+    }
+
+    pub(super) async fn refresh(&self) {
+        self.take(self.backend.models().await);
+    }
+
+    /// Refreshes when that needs no waiting.
+    pub(super) fn refresh_if_immediate(&self) {
+        if let Some(models) = self.backend.models().now_or_never() {
+            self.take(models);
+        }
+    }
+
+    pub(super) fn models(&self) -> Vec<FleetModel> {
+        let view = self.lock();
+        let model = |info: &ModelInfo| FleetModel {
+            id: info.id.clone(),
+            backend: self.name().to_owned(),
+            backend_model: info.id.clone(),
+            tier: self.tier,
+            window: info.window,
+            created: info.created,
+            owned_by: self.name().to_owned(),
+            state: view.state.clone(),
+        };
+        view.models.iter().map(model).collect()
+    }
+
+    pub(super) async fn status(&self) -> BackendStatus {
+        let health = self.backend.health().await;
+        // A server that answers but whose models can not be had has not become ready by that.
+        if let (false, Some(message)) = (health.reachable, &health.message) {
+            self.set_state(ModelState::Failed { message: message.clone() });
+        }
+        let view = self.lock();
+        BackendStatus {
+            name: self.name().to_owned(),
+            kind: self.kind,
+            state: view.state.clone(),
+            models: view.models.iter().map(|model| model.id.clone()).collect(),
+            pid: None,
+            restarts: 0,
+            uptime: None,
+            health,
+        }
+    }
+
+    pub(super) async fn chat(&self, request: ChatRequest) -> Result<EventStream, Error> {
+        self.learn(self.backend.chat(request).await)
+    }
+
+    pub(super) async fn complete(&self, request: CompletionRequest) -> Result<EventStream, Error> {
+        self.learn(self.backend.complete(request).await)
+    }
+
+    pub(super) async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {
+        self.backend.count_tokens(request).await
+    }
+
+    /// A request sees that a server is away, or back, before the next refresh does.
+    fn learn(&self, outcome: Result<EventStream, Error>) -> Result<EventStream, Error> {
+        match &outcome {
+            Ok(_) => self.set_state(ModelState::Ready),
+            Err(error @ Error::Unavailable { .. }) => {
+                self.set_state(ModelState::Failed { message: error.to_string() });
+            }
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    fn take(&self, models: Result<Vec<ModelInfo>, Error>) {
+        match models {
+            Ok(models) => {
+                self.lock().models = models;
+                self.set_state(ModelState::Ready);
+            }
+            Err(error) => self.set_state(ModelState::Failed { message: error.to_string() }),
+        }
+    }
+
+    fn set_state(&self, state: ModelState) {
+        let before = std::mem::replace(&mut self.lock().state, state.clone());
+        if before.as_str() == state.as_str() {
+            return;
+        }
+        match state {
+            ModelState::Failed { message } => tracing::warn!(backend = self.name(), message, "backend failed"),
+            state => tracing::info!(backend = self.name(), state = state.as_str(), "backend changed"),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,108 @@
+//! What the fleet shows of itself: models for routing and listing, backends for `/health`.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::backend::BackendHealth;
+use crate::route::Tier;
+
+/// What can be used now, in a stable order: engine models first, then the models of each server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The models; each `id` once.
+    pub models: Vec<FleetModel>,
+}
+
+/// One model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetModel {
+    /// The name that callers use.
+    pub id: String,
+    /// The backend that serves it.
+    pub backend: String,
+    /// The name that the backend uses.
+    pub backend_model: String,
+    /// What it is for.
+    pub tier: Option<Tier>,
+    /// Context window in tokens, once it is known.
+    pub window: Option<u32>,
+    /// Unix seconds.
+    pub created: i64,
+    /// `lla` for our own engines, else the name of the backend.
+    pub owned_by: String,
+    /// Whether it works.
+    pub state: ModelState,
+}
+
+/// Whether a model, or a backend, works. Written as one word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelState {
+    /// Not running; the next request starts it.
+    Stopped,
+    /// Being started.
+    Starting,
+    /// Answers.
+    Ready,
+    /// Does not work.
+    Failed {
+        /// Why.
+        message: String,
+    },
+}
+
+impl ModelState {
+    /// The word for logs, answers and metric labels.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// Whether it does not work.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        matches!(self, Self::Failed { .. })
+    }
+}
+
+impl Serialize for ModelState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// One backend, for operators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BackendStatus {
+    /// Its name.
+    pub name: String,
+    /// `engine` for our own processes, else the dialect of the server.
+    pub kind: &'static str,
+    /// Whether it works.
+    pub state: ModelState,
+    /// The models it serves, by its own names.
+    pub models: Vec<String>,
+    /// The process, when it is one of ours and runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// How often its process was started again.
+    pub restarts: u32,
+    /// How long it has been ready.
+    #[serde(rename = "uptime_seconds", serialize_with = "seconds", skip_serializing_if = "Option::is_none")]
+    pub uptime: Option<Duration>,
+    /// What the last health check found.
+    pub health: BackendHealth,
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn seconds<S: Serializer>(uptime: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match uptime {
+        Some(uptime) => serializer.serialize_u64(uptime.as_secs()),
+        None => serializer.serialize_none(),
+    }
+}
