@@ -34,7 +34,7 @@ use crate::driver::BuildError;
 use crate::{Backend, ChatRequest, CompletionRequest, Error, EventStream, OpenAiBackend, Route};
 
 /// Servers are asked this often for their models.
-const REFRESH: Duration = Duration::from_secs(30);
+const REFRESH: Duration = Duration::from_secs(10);
 /// As long as one of them fails, more often.
 const REFRESH_FAILED: Duration = Duration::from_secs(3);
 

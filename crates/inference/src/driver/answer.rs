@@ -132,7 +132,7 @@ impl Reading {
             self.connection.timed_out(phase, after)
         })?;
         self.begun = true;
-        chunk.map_err(|error| self.connection.failed(&error))
+        chunk.map_err(|error| self.connection.broken_off(&error))
     }
 }
 

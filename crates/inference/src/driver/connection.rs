@@ -92,7 +92,7 @@ impl Connection {
     pub(super) async fn read_all(&self, mut response: Response, limit: Duration) -> Result<Vec<u8>, Error> {
         let read = async {
             let mut body = Vec::new();
-            while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
+            while let Some(chunk) = response.chunk().await.map_err(|error| self.broken_off(&error))? {
                 if body.len() + chunk.len() > MAX_BODY {
                     return Err(Error::upstream(&self.name, format!("its answer is longer than {MAX_BODY} bytes")));
                 }
@@ -107,19 +107,19 @@ impl Connection {
         Error::Timeout { backend: self.name.clone(), phase, after }
     }
 
-    /// Types what went wrong below HTTP. Never shows the address or the key.
-    pub(super) fn failed(&self, error: &reqwest::Error) -> Error {
+    /// Types what broke an answer off. Like all errors here it shows neither address nor key.
+    pub(super) fn broken_off(&self, error: &reqwest::Error) -> Error {
+        Error::upstream(&self.name, format!("the connection broke off: {}", innermost(error)))
+    }
+
+    /// Types why there was no answer at all.
+    fn unanswered(&self, error: &reqwest::Error) -> Error {
         if error.is_connect() && error.is_timeout() {
             return self.timed_out("connect", self.timeouts.connect);
         }
-        if error.is_connect() {
-            let message = format!("can not connect: {}", innermost(error));
-            return Error::Unavailable { backend: self.name.clone(), message, retry_after: None };
-        }
-        if error.is_redirect() {
-            return Error::upstream(&self.name, "it answers with a redirect; check its url in the configuration");
-        }
-        Error::upstream(&self.name, format!("the connection broke off: {}", innermost(error)))
+        let what = if error.is_connect() { "can not connect" } else { "the connection broke off before the answer" };
+        let message = format!("{what}: {}", innermost(error));
+        Error::Unavailable { backend: self.name.clone(), message, retry_after: None }
     }
 
     fn request(&self, method: Method, url: String) -> RequestBuilder {
@@ -144,7 +144,7 @@ impl Connection {
         sending: impl Future<Output = reqwest::Result<Response>>,
     ) -> Result<Response, Error> {
         match timeout(limit, sending).await {
-            Ok(sent) => sent.map_err(|error| self.failed(&error)),
+            Ok(sent) => sent.map_err(|error| self.unanswered(&error)),
             Err(_) => Err(self.timed_out(phase, limit)),
         }
     }

@@ -4,25 +4,22 @@
 //! a request that needs the engine turns `Stopped` into `Starting` and waits for what comes of it,
 //! so that however many requests come, there is one start at a time.
 
+mod supervise;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, timeout};
 
-use super::backoff::Backoff;
-use super::engine_process::EngineProcess;
-use super::in_flight::{IdleDecision, InFlight, InFlightGuard};
+use super::in_flight::{InFlight, InFlightGuard};
 use super::status::{BackendStatus, FleetModel, ModelState};
-use super::{EngineModelConfig, Launch, StartPolicy, socket};
-use crate::driver::{BuildError, Dialect, HttpBackendConfig, Timeouts};
+use super::{EngineModelConfig, Launch, StartPolicy};
+use crate::driver::{BuildError, Dialect};
 use crate::{Backend as _, BackendHealth, ChatRequest, CompletionRequest, Error, EventStream, OpenAiBackend};
 
-/// How long an unused engine may take to end.
-const IDLE_GRACE: Duration = Duration::from_secs(10);
 /// A request waits this long for the next attempt to start; longer, and it is refused at once.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
 /// A process that refuses connections is seen to have ended within this time.
@@ -67,13 +64,6 @@ struct Running {
     backend: OpenAiBackend,
     pid: Option<u32>,
     since: Instant,
-}
-
-/// How a run of the process ended.
-enum End {
-    Unused,
-    Closed,
-    Failed { message: String, ready_for: Option<Duration> },
 }
 
 impl std::fmt::Debug for Engine {
@@ -158,8 +148,8 @@ impl Engine {
             Ok(events) => return Ok(guard.hold_in(events)),
             Err(error) => error,
         };
-        // The process may have died a moment ago: whoever could not connect has lost nothing and
-        // may go to its successor.
+        // The process may have died a moment ago: whoever got no answer has lost nothing and may go
+        // to its successor. Once only: perhaps it was this request that the process died of.
         if matches!(refused, Error::Unavailable { .. }) && self.has_gone(&running).await {
             let (successor, guard) = self.running().await?;
             return request.send(&successor.backend).await.map(|events| guard.hold_in(events));
@@ -219,138 +209,6 @@ impl Engine {
     fn unavailable(&self, message: String, next: Option<Instant>) -> Error {
         let retry_after = next.map(|next| next.saturating_duration_since(Instant::now()));
         Error::Unavailable { backend: self.name.clone(), message, retry_after }
-    }
-
-    /// Owns the process until the fleet closes.
-    pub(super) async fn supervise(self: Arc<Self>, closing: CancellationToken) {
-        closing.run_until_cancelled(self.wait_until_wanted()).await;
-        let mut backoff = Backoff::default();
-        while !closing.is_cancelled() {
-            match self.run_once(&closing).await {
-                End::Closed => break,
-                End::Unused => {
-                    tracing::info!(model = self.name, "engine stopped: unused");
-                    self.phase.send_replace(Phase::Stopped);
-                }
-                End::Failed { message, ready_for } => {
-                    let pause = backoff.after(ready_for);
-                    tracing::error!(model = self.name, message, next_start_in = ?pause, "engine failed");
-                    self.restarts.fetch_add(1, Ordering::Relaxed);
-                    closing.run_until_cancelled(self.sit_out(message, pause)).await;
-                }
-            }
-            closing.run_until_cancelled(self.wait_until_wanted()).await;
-        }
-        self.phase.send_replace(Phase::Closed);
-    }
-
-    async fn wait_until_wanted(&self) {
-        // An error means that there is no sender, and we are it.
-        drop(self.phase.subscribe().wait_for(|phase| matches!(phase, Phase::Starting)).await);
-    }
-
-    /// The pause after a failure. Then an engine that is to run always is tried again; one that runs
-    /// on use waits for its next user, unless it was in service.
-    async fn sit_out(&self, message: String, pause: Duration) {
-        if !pause.is_zero() {
-            let next = Some(Instant::now() + pause);
-            self.phase.send_replace(Phase::Failed { message: message.clone(), next });
-            sleep(pause).await;
-        }
-        self.phase.send_replace(match self.config.start {
-            StartPolicy::OnFirstUse if !pause.is_zero() => Phase::Failed { message, next: None },
-            _ => Phase::Starting,
-        });
-    }
-
-    /// From start to end of one process.
-    async fn run_once(&self, closing: &CancellationToken) -> End {
-        let started = closing.run_until_cancelled(self.start()).await;
-        let (mut process, running) = match started {
-            None => return End::Closed,
-            Some(Err(message)) => return End::Failed { message, ready_for: None },
-            Some(Ok(started)) => started,
-        };
-        let since = running.since;
-        self.in_flight.touch();
-        self.phase.send_replace(Phase::Ready(running));
-        tokio::select! {
-            how = process.ended() => {
-                let message = format!("its engine process ended ({how})");
-                End::Failed { message, ready_for: Some(since.elapsed()) }
-            }
-            () = self.unused() => {
-                process.stop(IDLE_GRACE).await;
-                End::Unused
-            }
-            () = closing.cancelled() => {
-                let grace = *self.grace.lock().unwrap_or_else(PoisonError::into_inner);
-                self.phase.send_replace(Phase::Closed);
-                process.stop(grace).await;
-                End::Closed
-            }
-        }
-    }
-
-    async fn start(&self) -> Result<(EngineProcess, Arc<Running>), String> {
-        let begin = Instant::now();
-        socket::remove(&self.socket)
-            .map_err(|error| format!("the socket of a former engine is in the way: {error}"))?;
-        let backend = OpenAiBackend::new(&self.name, &self.connection()).map_err(|error| error.to_string())?;
-        let command = self.launcher.command(&self.name, &self.config, &self.socket);
-        let mut process =
-            EngineProcess::spawn(command).map_err(|error| format!("its engine can not be started: {error}"))?;
-        process.wait_ready(&backend, self.config.load_timeout).await?;
-        self.learn(&backend).await;
-        let pid = process.pid();
-        tracing::info!(model = self.name, pid, load_time = ?begin.elapsed(), "engine ready");
-        Ok((process, Arc::new(Running { backend, pid, since: Instant::now() })))
-    }
-
-    /// The first engine tells the window.
-    async fn learn(&self, backend: &OpenAiBackend) {
-        match backend.models().await {
-            Ok(models) => {
-                if let Some(window) = models.iter().find_map(|model| model.window) {
-                    // Said by an earlier process already: the same file has the same window.
-                    self.window.get_or_init(|| window);
-                }
-            }
-            Err(error) => tracing::warn!(model = self.name, %error, "the engine does not tell its window"),
-        }
-    }
-
-    fn connection(&self) -> HttpBackendConfig {
-        // Our engine sends a sign of life every few seconds, also while it prefills. An answer may
-        // take as long as it takes: the caller's patience is the limit.
-        let timeouts = Timeouts { total: Duration::from_secs(24 * 3600), ..Timeouts::default() };
-        HttpBackendConfig {
-            socket: Some(self.socket.clone()),
-            dialect: Dialect::LlaEngine,
-            timeouts,
-            ..HttpBackendConfig::default()
-        }
-    }
-
-    /// Waits until the engine has been unused for as long as its configuration allows. Returns in the
-    /// phase `Stopping`, in which no request gets the process any more.
-    async fn unused(&self) {
-        let Some(limit) = self.config.idle_timeout else { return std::future::pending().await };
-        loop {
-            match self.in_flight.usage().decide(limit, Instant::now()) {
-                IdleDecision::Busy => self.in_flight.one_ended().await,
-                IdleDecision::At(due) => sleep_until(due).await,
-                IdleDecision::Stop => {
-                    let ready = self.phase.send_replace(Phase::Stopping);
-                    // A request that came in between has counted itself before it read the phase: it
-                    // is either seen here, or it sees that the engine is stopping.
-                    if self.in_flight.usage().running == 0 {
-                        return;
-                    }
-                    self.phase.send_replace(ready);
-                }
-            }
-        }
     }
 }
 

@@ -139,7 +139,11 @@ fn chunks(answer: Answer, sending: Sending) -> impl Stream<Item = Result<String,
     let first = stream::iter(answer.chunks).map(Ok::<_, Infallible>).map(|chunk| chunk.map_err(|never| match never {}));
     let rest = stream::once(async move {
         match answer.then {
-            Then::Break => Some(Err(std::io::Error::other("broken on purpose"))),
+            Then::Break => {
+                // The pause lets what was said so far go out.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Some(Err(std::io::Error::other("broken on purpose")))
+            }
             Then::Hang => std::future::pending().await,
             Then::End => None,
         }
