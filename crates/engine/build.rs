@@ -1,2 +1,194 @@
-//! Placeholder, replaced by the CPU variants build.
-fn main() {}
+//! Builds ggml's CPU code a second time, for AVX-512, so that one static binary carries both.
+//!
+//! `llama-cpp-sys-2` compiles the CPU backend for AVX2 only. Here the same vendored sources are
+//! compiled again with AVX-512 and VNNI, linked into one relocatable object in which every symbol
+//! but one entry point is local, and added to the library. Which of the two runs is decided at
+//! start, see `src/cpu.rs`. No symbol may stay global: the linker would be free to take the AVX-512
+//! copy of some inline C++ function for code that runs on every machine.
+//!
+//! Anything unexpected (other platform, missing tool, code that would run before `main`) leaves the
+//! cfg `lla_cpu_avx512` off, with a warning: the engine then has its AVX2 code only.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// What ggml calls the entry point, and what it is called in our object.
+const ENTRY: &str = "ggml_backend_cpu_reg";
+const ENTRY_AVX512: &str = "lla_ggml_cpu_avx512_reg";
+const LIBRARY: &str = "lla_ggml_cpu_avx512";
+
+/// Switches of the sys crate's own configuration that change what the CPU code contains.
+const COPIED_OPTIONS: [&str; 5] =
+    ["GGML_OPENMP", "GGML_LLAMAFILE", "GGML_CPU_REPACK", "GGML_CPU_HBM", "GGML_SCHED_NO_REALLOC"];
+
+fn main() {
+    println!("cargo::rustc-check-cfg=cfg(lla_cpu_avx512)");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=LLA_CPU_BASELINE_ONLY");
+    if !wanted() {
+        return;
+    }
+    match build_avx512() {
+        Ok(()) => println!("cargo::rustc-cfg=lla_cpu_avx512"),
+        Err(error) => println!("cargo::warning=built without AVX-512 code: {error}"),
+    }
+}
+
+/// Only Linux on x86-64, where ELF objects and the GNU tools make the isolation possible.
+fn wanted() -> bool {
+    let is = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);
+    is("CARGO_CFG_TARGET_ARCH", "x86_64")
+        && is("CARGO_CFG_TARGET_OS", "linux")
+        && env::var_os("LLA_CPU_BASELINE_ONLY").is_none()
+}
+
+fn build_avx512() -> Outcome<()> {
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let cache = sys_crate_cache()?;
+    let archive = compile(&cache, &out.join("avx512"))?;
+    let object = isolate(&archive, &out)?;
+    check_isolated(&object)?;
+    cc::Build::new().object(&object).try_compile(LIBRARY)?;
+    Ok(())
+}
+
+/// The CMake cache of the sys crate's build: where its sources are and how it was configured.
+fn sys_crate_cache() -> Outcome<Vec<(String, String)>> {
+    // <out>/lib/cmake is announced by llama-cpp-sys-2; the build tree is <out>/build.
+    let announced =
+        env::var("DEP_LLAMA_GGML_CMAKE_DIR").map_err(|_| "llama-cpp-sys-2 does not tell where it was built")?;
+    let path = Path::new(&announced)
+        .ancestors()
+        .nth(2)
+        .ok_or("unexpected folder layout of llama-cpp-sys-2")?
+        .join("build/CMakeCache.txt");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let entry = |line: &str| {
+        let (name, value) = line.split_once('=')?;
+        Some((name.split_once(':')?.0.to_owned(), value.to_owned()))
+    };
+    Ok(text.lines().filter_map(entry).collect())
+}
+
+/// Compiles the target `ggml-cpu` alone (about 17 files); returns the archive.
+fn compile(cache: &[(String, String)], out: &Path) -> Outcome<PathBuf> {
+    let value = |name: &str| cache.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let sources = value("CMAKE_HOME_DIRECTORY").ok_or("no CMAKE_HOME_DIRECTORY in the CMake cache")?;
+    println!("cargo::rerun-if-changed={sources}/ggml/src/ggml-cpu");
+
+    let mut config = cmake::Config::new(sources);
+    config.out_dir(out).profile("Release").build_target("ggml-cpu");
+    for name in ["TESTS", "EXAMPLES", "SERVER", "TOOLS", "APP", "COMMON"] {
+        config.define(format!("LLAMA_BUILD_{name}"), "OFF");
+    }
+    config.define("LLAMA_CURL", "OFF").define("BUILD_SHARED_LIBS", "OFF").define("GGML_NATIVE", "OFF");
+    // Without this CMake builds ggml-base first, which is not needed to compile ggml-cpu.
+    config.define("CMAKE_OPTIMIZE_DEPENDENCIES", "ON");
+    for name in COPIED_OPTIONS {
+        if let Some(value) = value(name) {
+            config.define(name, value);
+        }
+    }
+    for name in ["SSE42", "AVX", "AVX2", "FMA", "F16C", "BMI2", "AVX512", "AVX512_VNNI"] {
+        config.define(format!("GGML_{name}"), "ON");
+    }
+    for name in ["AVX_VNNI", "AVX512_VBMI", "AVX512_BF16", "AMX_TILE", "AMX_INT8", "AMX_BF16"] {
+        config.define(format!("GGML_{name}"), "OFF");
+    }
+    let header = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("native/patient_wait.h");
+    println!("cargo::rerun-if-changed={}", header.display());
+    config.cflag(format!("-include{}", header.display()));
+    // Link-time optimisation would hide the machine code from the check below.
+    config.cflag("-fno-lto").cxxflag("-fno-lto");
+    if cc::Build::new().get_compiler().is_like_gnu() {
+        // "Unique" symbols stay global whatever objcopy is told.
+        config.cxxflag("-fno-gnu-unique");
+    }
+    // `Config::build` panics when CMake fails; a missing variant is no reason to fail the build.
+    let built = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| config.build()));
+    let built = built.map_err(|_| "the CMake build failed, see the output above")?;
+    let archive = built.join("build/ggml/src/libggml-cpu.a");
+    if archive.is_file() { Ok(archive) } else { Err(format!("{} was not built", archive.display()).into()) }
+}
+
+/// Links the archive into one object whose only global symbol is the entry point.
+fn isolate(archive: &Path, out: &Path) -> Outcome<PathBuf> {
+    let linked = out.join("avx512-linked.o");
+    let isolated = out.join("avx512-isolated.o");
+    run(Command::new(tool("ld")?)
+        // Groups ("COMDAT") would let the final link swap our functions for others of the same name.
+        .args(["-r", "--force-group-allocation", "--whole-archive"])
+        .arg(archive)
+        .arg("-o")
+        .arg(&linked))?;
+    run(Command::new(tool("objcopy")?)
+        .arg(format!("--redefine-sym={ENTRY}={ENTRY_AVX512}"))
+        .arg(format!("--keep-global-symbol={ENTRY_AVX512}"))
+        .arg(&linked)
+        .arg(&isolated))?;
+    Ok(isolated)
+}
+
+/// A binutils program that belongs to the compiler in use (matters when cross-compiling).
+fn tool(name: &str) -> Outcome<PathBuf> {
+    let compiler = cc::Build::new().get_compiler();
+    let output = Command::new(compiler.path()).arg(format!("-print-prog-name={name}")).output()?;
+    let path = String::from_utf8(output.stdout)?.trim().to_owned();
+    Ok(PathBuf::from(if path.is_empty() { name.to_owned() } else { path }))
+}
+
+fn run(command: &mut Command) -> Outcome<()> {
+    let output = command.output().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let problem = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(format!("{} failed: {problem}", command.get_program().display()).into())
+}
+
+/// Whether the loader would call this symbol to learn an address (STT_GNU_IFUNC).
+fn is_resolver(symbol: &object::Symbol<'_, '_>) -> bool {
+    const STT_GNU_IFUNC: u8 = 10;
+    matches!(symbol.flags(), object::SymbolFlags::Elf { st_info, .. } if st_info.0 & 0xf == STT_GNU_IFUNC)
+}
+
+/// Refuses an object that defines anything else for others, or that runs code before `main`.
+fn check_isolated(path: &Path) -> Outcome<()> {
+    let data = fs::read(path)?;
+    let file = object::File::parse(&*data)?;
+    let mut entry_found = false;
+    for symbol in file.symbols().filter(|symbol| symbol.is_definition() && !symbol.is_local()) {
+        match symbol.name()? {
+            ENTRY_AVX512 => entry_found = true,
+            other => return Err(format!("the symbol {other} is still global").into()),
+        }
+    }
+    if file.symbols().any(|symbol| is_resolver(&symbol)) {
+        return Err("there are indirect functions, whose resolvers run at program start".into());
+    }
+    if !entry_found {
+        return Err(format!("{ENTRY_AVX512} is not defined").into());
+    }
+    for section in file.sections() {
+        let name = section.name()?;
+        let at_start =
+            [".init", ".ctors", ".preinit_array", ".fini", ".dtors"].iter().any(|start| name.starts_with(start));
+        if at_start && section.size() > 0 {
+            return Err(format!("the section {name} holds code that would run at program start").into());
+        }
+        if name.starts_with(".gnu.lto") {
+            return Err(format!("the section {name} is not machine code yet").into());
+        }
+    }
+    if file.comdats().next().is_some() {
+        return Err("there are groups that the final link may swap".into());
+    }
+    Ok(())
+}

@@ -1,1 +1,114 @@
-//! placeholder
+//! The engine process: one GGUF model on llama.cpp, served in vLLM's HTTP dialect.
+//!
+//! What it does: continuous batching on one thread that owns the llama context ([`Engine`]), chat
+//! templates, sampling, stop strings, exact usage, and a thin HTTP server in front ([`run`]).
+//!
+//! What it does not: keys, limits, tiers, projects, other backends: that is the gateway, which
+//! starts this as a separate process so that a crash in native code costs one model's requests.
+//!
+//! The only crate with `unsafe` and with C++. Start reading at `worker.rs`; what runs in a step is
+//! `scheduler.rs`, how one generation goes on and ends is `sequence.rs`.
+
+pub mod cpu;
+pub mod error;
+pub mod forms;
+pub mod metrics;
+pub mod options;
+pub mod sampler;
+pub mod scheduler;
+pub mod server;
+pub mod template;
+
+mod capacity;
+mod model;
+mod sequence;
+mod stop;
+mod utf8;
+mod worker;
+
+pub use error::EngineError;
+pub use model::ModelCard;
+pub use options::{EngineOptions, Listen};
+pub use sequence::{GenerateRequest, Output};
+pub use worker::Engine;
+
+/// Loads the model and serves it until SIGTERM, SIGINT, or (with `exit_with_stdin`) the end of
+/// standard input. Blocks; makes its own runtime.
+///
+/// # Errors
+/// When the CPU can not run the model code, the address can not be bound, the model can not be
+/// loaded, or the worker dies.
+pub fn run(options: &EngineOptions) -> Result<(), EngineError> {
+    let variant = cpu::select_and_apply(options.cpu_variant()?).map_err(EngineError::from)?;
+    tracing::info!(variant = %variant, "cpu code chosen");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| EngineError::Native(format!("the runtime can not be started: {error}")))?;
+    runtime.block_on(async {
+        let listener = server::bind(&options.listen).await?;
+        let began = std::time::Instant::now();
+        let engine = tokio::task::block_in_place(|| Engine::start(options))?;
+        let card = engine.card();
+        tracing::info!(
+            model = card.name,
+            window = card.window,
+            load_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "model loaded"
+        );
+        server::serve(options, engine.clone(), listener, stop_signal(options.exit_with_stdin)).await
+    })
+}
+
+/// Whether llama.cpp sees a GPU.
+#[must_use]
+pub fn has_gpu() -> bool {
+    use llama_cpp_2::LlamaBackendDeviceType::{Gpu, IntegratedGpu};
+    llama_cpp_2::list_llama_ggml_backend_devices()
+        .iter()
+        .any(|device| matches!(device.device_type, Gpu | IntegratedGpu))
+}
+
+/// Resolves when the process should end.
+///
+/// Under a supervisor (`exit_with_stdin`) SIGINT is left to it: Ctrl-C in a terminal reaches the
+/// whole process group, and the gateway wants to drain its streams first.
+async fn stop_signal(exit_with_stdin: bool) {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut stream) => drop(stream.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    if exit_with_stdin {
+        let interrupts = signal(SignalKind::interrupt());
+        tokio::select! {
+            () = terminated => {}
+            () = stdin_closed() => {}
+        }
+        drop(interrupts);
+    } else {
+        tokio::select! {
+            () = terminated => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+}
+
+/// Resolves at the end of standard input. A plain thread: a blocked read must not keep the runtime
+/// from shutting down.
+async fn stdin_closed() {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let spawned = std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+        let copied = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        tracing::debug!(?copied, "standard input has ended");
+        // Nobody waits any more: the process ends for another reason.
+        let _gone = sender.send(());
+    });
+    if spawned.is_err() || receiver.await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

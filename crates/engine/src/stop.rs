@@ -12,11 +12,11 @@ mod tests;
 
 /// What became known with a piece of text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Matched {
+pub(crate) struct Matched {
     /// Text that belongs to the answer for sure.
-    pub emit: String,
+    pub(crate) emit: String,
     /// A stop string was found; all that came before it has been emitted.
-    pub stopped: bool,
+    pub(crate) stopped: bool,
 }
 
 /// One stop string and how much of it the text ends with.
@@ -60,7 +60,7 @@ impl Pattern {
 
 /// Looks for stop strings in a text that arrives in pieces.
 #[derive(Debug)]
-pub struct StopMatcher {
+pub(crate) struct StopMatcher {
     patterns: Vec<Pattern>,
     /// Text that is not yet known to be safe.
     held: String,
@@ -75,7 +75,7 @@ pub struct StopMatcher {
 impl StopMatcher {
     /// Empty stop strings are ignored.
     #[must_use]
-    pub fn new(stops: Vec<String>) -> Self {
+    pub(crate) fn new(stops: Vec<String>) -> Self {
         let patterns = stops.into_iter().filter(|stop| !stop.is_empty()).map(Pattern::new).collect();
         Self { patterns, held: String::new(), emitted: 0, found: None, stopped: false }
     }
@@ -83,7 +83,7 @@ impl StopMatcher {
     /// Takes the next piece of text and hands out what can not be part of a stop string any more.
     ///
     /// After a stop string was found nothing more is emitted.
-    pub fn push(&mut self, text: &str) -> Matched {
+    pub(crate) fn push(&mut self, text: &str) -> Matched {
         if self.stopped {
             return Matched { emit: String::new(), stopped: true };
         }
@@ -107,7 +107,7 @@ impl StopMatcher {
     }
 
     /// The generation ended: hands out what was held back, up to a stop string if there is one.
-    pub fn finish(&mut self) -> String {
+    pub(crate) fn finish(&mut self) -> String {
         let emit = self.emit_until(self.found);
         self.held.clear();
         self.stopped |= self.found.is_some();
@@ -117,7 +117,7 @@ impl StopMatcher {
     /// A stop string was found. Can become true with [`Self::finish`] too: when a stop string was
     /// complete but one that starts earlier was still possible.
     #[must_use]
-    pub fn stopped(&self) -> bool {
+    pub(crate) fn stopped(&self) -> bool {
         self.stopped
     }
 

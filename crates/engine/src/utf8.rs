@@ -9,20 +9,14 @@ mod tests;
 
 /// Text from bytes that arrive in pieces.
 #[derive(Debug, Default)]
-pub struct Utf8Assembler {
+pub(crate) struct Utf8Assembler {
     /// The beginning of a character, at most 3 bytes.
     pending: Vec<u8>,
 }
 
 impl Utf8Assembler {
-    /// An assembler that holds nothing.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Takes the next bytes and hands out all characters that are complete.
-    pub fn push(&mut self, bytes: &[u8]) -> String {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> String {
         self.pending.extend_from_slice(bytes);
         let mut text = String::with_capacity(self.pending.len());
         let mut rest = self.pending.as_slice();
@@ -50,7 +44,7 @@ impl Utf8Assembler {
     }
 
     /// The end: a character that was begun and never finished becomes U+FFFD.
-    pub fn finish(&mut self) -> String {
+    pub(crate) fn finish(&mut self) -> String {
         let text = String::from_utf8_lossy(&self.pending).into_owned();
         self.pending.clear();
         text

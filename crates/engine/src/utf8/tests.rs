@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn run(pieces: &[&[u8]]) -> Vec<String> {
-    let mut assembler = Utf8Assembler::new();
+    let mut assembler = Utf8Assembler::default();
     let mut out: Vec<String> = pieces.iter().map(|piece| assembler.push(piece)).collect();
     out.push(assembler.finish());
     out
@@ -42,7 +42,7 @@ proptest! {
         cuts in prop::collection::vec(1_usize..5, 1..20),
     ) {
         let whole = parts.concat();
-        let mut assembler = Utf8Assembler::new();
+        let mut assembler = Utf8Assembler::default();
         let mut text = String::new();
         let mut rest = whole.as_slice();
         for cut in cuts.iter().cycle() {

@@ -1,0 +1,197 @@
+//! The loaded model: weights, vocabulary, chat template. Shared by every thread, never changed.
+//!
+//! Loading, tokenizing and rendering live here; running the model is `worker.rs`, on one thread.
+
+use std::path::Path;
+
+use lla_protocol::openai::Message;
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token_type::LlamaTokenAttr;
+
+use crate::error::EngineError;
+use crate::options::EngineOptions;
+use crate::template::{ChatTemplate, SpecialTokens, TemplateOptions};
+
+/// What a server tells about its model.
+#[derive(Debug, Clone)]
+pub struct ModelCard {
+    /// The name callers use.
+    pub name: String,
+    /// Most tokens of prompt and answer together.
+    pub window: u32,
+    /// Unix seconds at which the model was loaded.
+    pub created: i64,
+    /// Size of the vocabulary; token ids are below it.
+    pub n_vocab: u32,
+    /// Whether chat requests can be served.
+    pub has_chat_template: bool,
+}
+
+/// A model with its vocabulary and template.
+pub(crate) struct Model {
+    pub(crate) weights: LlamaModel,
+    template: Option<ChatTemplate>,
+    /// Text of the BOS token, when prompts begin with one.
+    bos_text: Option<String>,
+}
+
+impl Model {
+    /// Loads a GGUF file.
+    ///
+    /// # Errors
+    /// When the file is missing, no GGUF, or refused by llama.cpp, or when its chat template (or the
+    /// one that the options name) can not be parsed.
+    pub(crate) fn load(backend: &LlamaBackend, options: &EngineOptions) -> Result<Self, EngineError> {
+        check_file(&options.model)?;
+        let mut params = LlamaModelParams::default();
+        if let Some(layers) = options.gpu_layers {
+            params = params.with_n_gpu_layers(layers);
+        }
+        let weights = LlamaModel::load_from_file(backend, &options.model, &params)
+            .map_err(|error| load_error(&options.model, &format!("llama.cpp refused it: {error}")))?;
+        let bos_text = bos_text(&weights);
+        let template = load_template(&weights, options, bos_text.clone())?;
+        Ok(Self { weights, template, bos_text })
+    }
+
+    /// Longest sequence the model was trained for, in tokens.
+    pub(crate) fn trained_window(&self) -> u32 {
+        self.weights.n_ctx_train()
+    }
+
+    /// Bytes that one cell of the KV cache takes over all layers (keys and values as f16).
+    pub(crate) fn kv_bytes_per_token(&self) -> u64 {
+        let weights = &self.weights;
+        let heads = u64::from(weights.n_head().max(1));
+        let width = u64::try_from(weights.n_embd()).unwrap_or(0) / heads * u64::from(weights.n_head_kv().max(1));
+        width * u64::from(weights.n_layer()) * 2 * 2
+    }
+
+    /// Whether chat requests can be served.
+    pub(crate) fn has_chat_template(&self) -> bool {
+        self.template.is_some()
+    }
+
+    /// Size of the vocabulary.
+    pub(crate) fn n_vocab(&self) -> u32 {
+        u32::try_from(self.weights.n_vocab()).unwrap_or(0)
+    }
+
+    /// Text to tokens. `add_special`: put in front what the model wants there (BOS).
+    /// `parse_special`: texts of control tokens become those tokens.
+    pub(crate) fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Vec<u32> {
+        let tokens = self.weights.vocab().tokenize(text.as_bytes(), add_special, parse_special);
+        tokens.into_iter().filter_map(|token| u32::try_from(token.0).ok()).collect()
+    }
+
+    /// Tokens to text, control tokens included; unknown ids are left out.
+    pub(crate) fn detokenize(&self, tokens: &[u32]) -> String {
+        let n_vocab = self.n_vocab();
+        let known: Vec<LlamaToken> = tokens.iter().filter(|&&id| id < n_vocab).map(|&id| token(id)).collect();
+        String::from_utf8_lossy(&self.weights.vocab().detokenize(&known, false, true)).into_owned()
+    }
+
+    /// The bytes that a generated token adds to the answer; control tokens add none.
+    pub(crate) fn piece(&self, id: u32) -> Vec<u8> {
+        self.weights.vocab().token_to_piece(token(id), false, None)
+    }
+
+    /// Whether a token ends the model's turn.
+    pub(crate) fn ends_turn(&self, id: u32) -> bool {
+        self.weights.vocab().is_eog(token(id))
+    }
+
+    /// All tokens that end a turn.
+    pub(crate) fn turn_ends(&self) -> Vec<u32> {
+        (0..self.n_vocab()).filter(|&id| self.ends_turn(id)).collect()
+    }
+
+    /// A chat as the tokens the model was trained on.
+    ///
+    /// Text of the caller never becomes a control token: see `template.rs`.
+    ///
+    /// # Errors
+    /// When the model has no template, or the template refuses the messages.
+    pub(crate) fn render_chat(
+        &self,
+        messages: &[Message],
+        options: &TemplateOptions<'_>,
+    ) -> Result<Vec<u32>, EngineError> {
+        let template = self.template.as_ref().ok_or(EngineError::NoChatTemplate)?;
+        let rendered = template.render(messages, options).map_err(EngineError::from)?;
+        let mut tokens = Vec::new();
+        for (index, piece) in rendered.pieces.iter().enumerate() {
+            // Most templates write BOS themselves; it must not stand there twice.
+            let writes_bos = self.bos_text.as_ref().is_some_and(|bos| piece.starts_with(bos.as_str()));
+            tokens.extend(self.tokenize(piece, index == 0 && !writes_bos, true));
+        }
+        Ok(tokens)
+    }
+}
+
+/// llama.cpp counts tokens with `i32`; ids from its vocabulary always fit.
+pub(crate) fn token(id: u32) -> LlamaToken {
+    LlamaToken(i32::try_from(id).unwrap_or(-1))
+}
+
+/// Refuses what is plainly no model before native code sees it.
+fn check_file(path: &Path) -> Result<(), EngineError> {
+    use std::io::Read;
+
+    let mut magic = [0u8; 4];
+    let mut file = std::fs::File::open(path).map_err(|error| load_error(path, &error.to_string()))?;
+    match file.read_exact(&mut magic) {
+        Ok(()) if &magic == b"GGUF" => Ok(()),
+        Ok(()) => Err(load_error(path, "not a GGUF file (it does not begin with 'GGUF')")),
+        Err(error) => Err(load_error(path, &format!("not a GGUF file ({error})"))),
+    }
+}
+
+fn load_error(path: &Path, message: &str) -> EngineError {
+    EngineError::ModelLoad { path: path.to_owned(), message: message.to_owned() }
+}
+
+fn token_text(weights: &LlamaModel, token: LlamaToken) -> Option<String> {
+    let vocab = weights.vocab();
+    let text = vocab.text(token)?.to_str().ok()?;
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn bos_text(weights: &LlamaModel) -> Option<String> {
+    let vocab = weights.vocab();
+    (vocab.bos().0 >= 0).then(|| token_text(weights, vocab.bos())).flatten()
+}
+
+fn load_template(
+    weights: &LlamaModel,
+    options: &EngineOptions,
+    bos: Option<String>,
+) -> Result<Option<ChatTemplate>, EngineError> {
+    let source = match &options.chat_template {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| load_error(path, &format!("the chat template can not be read: {error}")))?,
+        None => match weights.chat_template(None) {
+            Ok(template) => {
+                template.to_string().map_err(|_| load_error(&options.model, "the chat template is not valid UTF-8"))?
+            }
+            Err(_) => return Ok(None),
+        },
+    };
+    let vocab = weights.vocab();
+    let eos = (vocab.eos().0 >= 0).then(|| token_text(weights, vocab.eos())).flatten();
+    let control = vocab
+        .tokens()
+        .filter(|&token| {
+            // llama.cpp parses texts of unknown tokens (`<unk>`) like those of control tokens.
+            let unknown = vocab.attr(token).contains(LlamaTokenAttr::Unknown);
+            vocab.is_control(token) || vocab.is_eog(token) || unknown
+        })
+        .filter_map(|token| token_text(weights, token))
+        .collect();
+    let template = ChatTemplate::new(&source, SpecialTokens { bos, eos, control })
+        .map_err(|error| load_error(&options.model, &format!("the chat template can not be used: {error}")))?;
+    Ok(Some(template))
+}

@@ -1,0 +1,253 @@
+//! The state of one generation: its tokens, how the next one is chosen, and what the caller gets.
+//!
+//! Knows nothing of llama.cpp: the worker hands in logits' winners with their bytes. So the rules of
+//! ending (turn end, stop string, length) are tested here without a model.
+
+use std::time::{Duration, Instant};
+
+use lla_protocol::openai::{FinishReason, Usage};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use crate::error::EngineError;
+use crate::sampler::{Sampler, SamplingParams};
+use crate::stop::StopMatcher;
+use crate::utf8::Utf8Assembler;
+
+/// What to generate.
+#[derive(Debug, Clone)]
+pub struct GenerateRequest {
+    /// The prompt as tokens, at least one.
+    pub prompt: Vec<u32>,
+    /// How tokens are chosen.
+    pub params: SamplingParams,
+    /// Most tokens to generate; `None`: until the model ends or the window is full.
+    pub max_tokens: Option<u32>,
+    /// Texts that end the generation and are not part of it.
+    pub stop: Vec<String>,
+    /// Do not end at the end-of-turn token, and never choose it.
+    pub ignore_eos: bool,
+}
+
+/// What a generation yields: texts, then exactly one `Finished` or `Failed`, then the channel closes.
+#[derive(Debug)]
+pub enum Output {
+    /// Text to append; valid UTF-8, never empty.
+    Text(String),
+    /// The end.
+    Finished {
+        /// Why.
+        reason: FinishReason,
+        /// Exact token counts.
+        usage: Usage,
+    },
+    /// The end, by an error.
+    Failed(EngineError),
+}
+
+/// One generation, owned by the worker from submission to its end.
+pub(crate) struct Sequence {
+    /// Prompt, then what was generated.
+    pub(crate) tokens: Vec<u32>,
+    prompt_len: usize,
+    /// `tokens` never grows beyond this.
+    limit: usize,
+    pub(crate) sampler: Sampler,
+    pub(crate) ignore_eos: bool,
+    stop: StopMatcher,
+    utf8: Utf8Assembler,
+    output: mpsc::UnboundedSender<Output>,
+    submitted: Instant,
+    last_token: Option<Instant>,
+    /// The caller's place in the queue, given back when the sequence is dropped.
+    _place: OwnedSemaphorePermit,
+}
+
+/// How long the caller waited for the token just accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// Since submission: this was the first token.
+    First(Duration),
+    /// Since the token before.
+    Next(Duration),
+}
+
+impl Sequence {
+    /// `window`: most tokens of prompt and answer together. The caller has checked that the prompt
+    /// is not empty and leaves room for at least one token.
+    pub(crate) fn new(
+        request: GenerateRequest,
+        window: usize,
+        output: mpsc::UnboundedSender<Output>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        let prompt_len = request.prompt.len();
+        let wanted = request.max_tokens.map_or(usize::MAX, |max| max as usize);
+        Self {
+            sampler: Sampler::new(request.params, &request.prompt),
+            tokens: request.prompt,
+            prompt_len,
+            limit: prompt_len.saturating_add(wanted).min(window),
+            ignore_eos: request.ignore_eos,
+            stop: StopMatcher::new(request.stop),
+            utf8: Utf8Assembler::default(),
+            output,
+            submitted: Instant::now(),
+            last_token: None,
+            _place: place,
+        }
+    }
+
+    /// Number of prompt tokens.
+    pub(crate) fn prompt_len(&self) -> usize {
+        self.prompt_len
+    }
+
+    /// Time since submission.
+    pub(crate) fn age(&self) -> Duration {
+        self.submitted.elapsed()
+    }
+
+    /// The caller has gone: nobody will read what is generated.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.output.is_closed()
+    }
+
+    /// Records how long the caller waited for a token that was just chosen.
+    pub(crate) fn note_token(&mut self, now: Instant) -> Waited {
+        match self.last_token.replace(now) {
+            None => Waited::First(now - self.submitted),
+            Some(before) => Waited::Next(now - before),
+        }
+    }
+
+    /// Takes the next token. Sends its text when it is complete; tells why the generation has
+    /// ended, if it has. `piece`: the bytes the token adds; `ends_turn`: it is an end-of-turn token.
+    pub(crate) fn accept(&mut self, token: u32, piece: &[u8], ends_turn: bool) -> Option<FinishReason> {
+        self.tokens.push(token);
+        self.sampler.accept(token);
+        if ends_turn && !self.ignore_eos {
+            self.flush();
+            return Some(FinishReason::Stop);
+        }
+        let text = self.utf8.push(piece);
+        let matched = self.stop.push(&text);
+        self.send_text(matched.emit);
+        if matched.stopped {
+            return Some(FinishReason::Stop);
+        }
+        if self.tokens.len() >= self.limit {
+            return if self.flush() { Some(FinishReason::Stop) } else { Some(FinishReason::Length) };
+        }
+        None
+    }
+
+    /// Ends the generation.
+    pub(crate) fn finish(self, reason: FinishReason) {
+        let usage = self.usage();
+        self.send(Output::Finished { reason, usage });
+    }
+
+    /// Ends the generation by an error.
+    pub(crate) fn fail(self, error: EngineError) {
+        self.send(Output::Failed(error));
+    }
+
+    fn usage(&self) -> Usage {
+        let count = |tokens: usize| u32::try_from(tokens).unwrap_or(u32::MAX);
+        Usage::new(count(self.prompt_len), count(self.tokens.len() - self.prompt_len))
+    }
+
+    /// Sends what was held back; true when a stop string was completed by it.
+    fn flush(&mut self) -> bool {
+        let text = self.utf8.finish();
+        let matched = self.stop.push(&text);
+        self.send_text(matched.emit);
+        let held_back = self.stop.finish();
+        self.send_text(held_back);
+        self.stop.stopped()
+    }
+
+    fn send_text(&self, text: String) {
+        if !text.is_empty() {
+            self.send(Output::Text(text));
+        }
+    }
+
+    fn send(&self, output: Output) {
+        // A closed channel means that the caller has gone; the worker sees that at the next step.
+        drop(self.output.send(output));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn start(max_tokens: Option<u32>, stop: &[&str], window: usize) -> (Sequence, mpsc::UnboundedReceiver<Output>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
+        let request = GenerateRequest {
+            prompt: vec![1, 2, 3],
+            params: SamplingParams::default(),
+            max_tokens,
+            stop: stop.iter().map(|&text| text.to_owned()).collect(),
+            ignore_eos: false,
+        };
+        (Sequence::new(request, window, sender, place), receiver)
+    }
+
+    fn texts(mut receiver: mpsc::UnboundedReceiver<Output>) -> (String, Option<Usage>) {
+        let mut all = String::new();
+        let mut usage = None;
+        while let Ok(output) = receiver.try_recv() {
+            match output {
+                Output::Text(text) => all.push_str(&text),
+                Output::Finished { usage: counts, .. } => usage = Some(counts),
+                Output::Failed(error) => panic!("{error}"),
+            }
+        }
+        (all, usage)
+    }
+
+    #[test]
+    fn ends_by_length_turn_end_stop_string_and_window() {
+        let cases: [(Option<u32>, &[&str], usize, FinishReason, &str, u32); 4] = [
+            (Some(2), &[], 100, FinishReason::Length, "ab", 2),
+            (None, &[], 100, FinishReason::Stop, "abcdef", 7),
+            (None, &["cd"], 100, FinishReason::Stop, "ab", 4),
+            (None, &[], 8, FinishReason::Length, "abcde", 5),
+        ];
+        for (max_tokens, stop, window, wanted, text, completion_tokens) in cases {
+            let (mut sequence, receiver) = start(max_tokens, stop, window);
+            let mut pieces = "abcdef".bytes().map(|byte| (vec![byte], false)).chain([(Vec::new(), true)]);
+            let reason = loop {
+                let (piece, ends_turn) = pieces.next().expect("ends before the pieces do");
+                if let Some(reason) = sequence.accept(7, &piece, ends_turn) {
+                    break reason;
+                }
+            };
+            assert_eq!(reason, wanted, "{text}");
+            sequence.finish(reason);
+            assert_eq!(texts(receiver), (text.to_owned(), Some(Usage::new(3, completion_tokens))));
+        }
+    }
+
+    #[test]
+    fn a_character_cut_by_the_length_limit_is_replaced_not_lost() {
+        let (mut sequence, receiver) = start(Some(1), &[], 100);
+        assert_eq!(sequence.accept(7, &"é".as_bytes()[..1], false), Some(FinishReason::Length));
+        assert_eq!(texts(receiver).0, "\u{fffd}");
+    }
+
+    #[test]
+    fn text_held_back_for_a_stop_string_comes_out_at_the_end() {
+        let (mut sequence, receiver) = start(Some(2), &["abc"], 100);
+        assert_eq!(sequence.accept(7, b"a", false), None);
+        assert_eq!(sequence.accept(7, b"b", false), Some(FinishReason::Length));
+        assert_eq!(texts(receiver).0, "ab");
+    }
+}

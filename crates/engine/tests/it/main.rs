@@ -1,0 +1,7 @@
+//! The engine with the real small model, in this process.
+//!
+//! `LLA_TEST_MODEL` names the GGUF file (`make test` fetches it). Without it these tests say that
+//! they were skipped; with `LLA_REQUIRE_MODEL=1` they fail.
+
+mod generation;
+mod model;
