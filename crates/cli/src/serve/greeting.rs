@@ -30,13 +30,14 @@ pub fn better_model(config: &Config) {
         return;
     }
     let recommendation = catalogue::recommend_here();
-    let better = recommendation.small.filter(|entry| entry.name != DEFAULT_MODEL);
+    let better = recommendation.main.or(recommendation.small).filter(|entry| entry.name != DEFAULT_MODEL);
     if let Some(entry) = better {
         tracing::info!(
-            "{DEFAULT_MODEL} is small enough to start anywhere and too small for much; {} would fit this machine: \
-             lla models pull {} (lla models recommend shows more)",
+            "{DEFAULT_MODEL} starts anywhere and is too small for much; {} ({} parameters) would fit this machine: {} \
+             (`lla models recommend` shows more)",
             entry.name,
-            entry.name
+            entry.parameters,
+            entry.command()
         );
     }
 }
