@@ -1,13 +1,13 @@
-//! Builds ggml's CPU code a second time, for AVX-512, so that one static binary carries both.
+//! Builds ggml's CPU code again, for AVX2 and for AVX-512, so that one static binary carries both.
 //!
-//! `llama-cpp-sys-2` compiles the CPU backend for AVX2 only. Here the same vendored sources are
-//! compiled again with AVX-512 and VNNI, linked into one relocatable object in which every symbol
-//! but one entry point is local, and added to the library. Which of the two runs is decided at
-//! start, see `src/cpu.rs`. No symbol may stay global: the linker would be free to take the AVX-512
-//! copy of some inline C++ function for code that runs on every machine.
+//! `llama-cpp-sys-2` compiles the CPU backend for AVX2 only, with threads that wait badly. Here the
+//! same vendored sources are compiled per variant, with `native/patient_wait.h`, linked into one
+//! relocatable object in which every symbol but one entry point is local, and added to the library.
+//! Which of them runs is decided at start, see `src/cpu.rs`. No symbol may stay global: the linker
+//! would be free to take the AVX-512 copy of an inline C++ function for code that runs everywhere.
 //!
 //! Anything unexpected (other platform, missing tool, code that would run before `main`) leaves the
-//! cfg `lla_cpu_avx512` off, with a warning: the engine then has its AVX2 code only.
+//! cfg `lla_cpu_variants` off, with a warning: the engine then has the sys crate's code only.
 
 use std::env;
 use std::error::Error;
@@ -19,25 +19,40 @@ use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// What ggml calls the entry point, and what it is called in our object.
+/// ggml's entry point; each variant gets its own name for it.
 const ENTRY: &str = "ggml_backend_cpu_reg";
-const ENTRY_AVX512: &str = "lla_ggml_cpu_avx512_reg";
-const LIBRARY: &str = "lla_ggml_cpu_avx512";
+
+/// One compilation of the CPU code.
+struct Variant {
+    /// In names of files and of the entry point.
+    name: &'static str,
+    /// ggml switches beyond those of the baseline.
+    adds: &'static [&'static str],
+}
+
+const VARIANTS: [Variant; 2] =
+    [Variant { name: "avx2", adds: &[] }, Variant { name: "avx512", adds: &["AVX512", "AVX512_VNNI"] }];
+
+/// What every variant has.
+const BASELINE: [&str; 6] = ["SSE42", "AVX", "AVX2", "FMA", "F16C", "BMI2"];
+
+/// What none has: AMX faults on machines that advertise it; the others brought nothing measurable.
+const NEVER: [&str; 6] = ["AVX_VNNI", "AVX512_VBMI", "AVX512_BF16", "AMX_TILE", "AMX_INT8", "AMX_BF16"];
 
 /// Switches of the sys crate's own configuration that change what the CPU code contains.
 const COPIED_OPTIONS: [&str; 5] =
     ["GGML_OPENMP", "GGML_LLAMAFILE", "GGML_CPU_REPACK", "GGML_CPU_HBM", "GGML_SCHED_NO_REALLOC"];
 
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(lla_cpu_avx512)");
+    println!("cargo::rustc-check-cfg=cfg(lla_cpu_variants)");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=LLA_CPU_BASELINE_ONLY");
     if !wanted() {
         return;
     }
-    match build_avx512() {
-        Ok(()) => println!("cargo::rustc-cfg=lla_cpu_avx512"),
-        Err(error) => println!("cargo::warning=built without AVX-512 code: {error}"),
+    match VARIANTS.iter().try_for_each(build) {
+        Ok(()) => println!("cargo::rustc-cfg=lla_cpu_variants"),
+        Err(error) => println!("cargo::warning=built with the AVX2 code of llama-cpp-sys-2 only: {error}"),
     }
 }
 
@@ -49,14 +64,20 @@ fn wanted() -> bool {
         && env::var_os("LLA_CPU_BASELINE_ONLY").is_none()
 }
 
-fn build_avx512() -> Outcome<()> {
+fn build(variant: &Variant) -> Outcome<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let cache = sys_crate_cache()?;
-    let archive = compile(&cache, &out.join("avx512"))?;
-    let object = isolate(&archive, &out)?;
-    check_isolated(&object)?;
-    cc::Build::new().object(&object).try_compile(LIBRARY)?;
+    let archive = compile(variant, &cache, &out.join(variant.name))?;
+    let object = isolate(variant, &archive, &out)?;
+    check_isolated(variant, &object)?;
+    cc::Build::new().object(&object).try_compile(&format!("lla_ggml_cpu_{}", variant.name))?;
     Ok(())
+}
+
+impl Variant {
+    fn entry(&self) -> String {
+        format!("lla_ggml_cpu_{}_reg", self.name)
+    }
 }
 
 /// The CMake cache of the sys crate's build: where its sources are and how it was configured.
@@ -78,7 +99,7 @@ fn sys_crate_cache() -> Outcome<Vec<(String, String)>> {
 }
 
 /// Compiles the target `ggml-cpu` alone (about 17 files); returns the archive.
-fn compile(cache: &[(String, String)], out: &Path) -> Outcome<PathBuf> {
+fn compile(variant: &Variant, cache: &[(String, String)], out: &Path) -> Outcome<PathBuf> {
     let value = |name: &str| cache.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let sources = value("CMAKE_HOME_DIRECTORY").ok_or("no CMAKE_HOME_DIRECTORY in the CMake cache")?;
     println!("cargo::rerun-if-changed={sources}/ggml/src/ggml-cpu");
@@ -96,10 +117,10 @@ fn compile(cache: &[(String, String)], out: &Path) -> Outcome<PathBuf> {
             config.define(name, value);
         }
     }
-    for name in ["SSE42", "AVX", "AVX2", "FMA", "F16C", "BMI2", "AVX512", "AVX512_VNNI"] {
+    for name in BASELINE.iter().chain(variant.adds) {
         config.define(format!("GGML_{name}"), "ON");
     }
-    for name in ["AVX_VNNI", "AVX512_VBMI", "AVX512_BF16", "AMX_TILE", "AMX_INT8", "AMX_BF16"] {
+    for name in NEVER {
         config.define(format!("GGML_{name}"), "OFF");
     }
     let header = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("native/patient_wait.h");
@@ -119,9 +140,9 @@ fn compile(cache: &[(String, String)], out: &Path) -> Outcome<PathBuf> {
 }
 
 /// Links the archive into one object whose only global symbol is the entry point.
-fn isolate(archive: &Path, out: &Path) -> Outcome<PathBuf> {
-    let linked = out.join("avx512-linked.o");
-    let isolated = out.join("avx512-isolated.o");
+fn isolate(variant: &Variant, archive: &Path, out: &Path) -> Outcome<PathBuf> {
+    let linked = out.join(format!("{}-linked.o", variant.name));
+    let isolated = out.join(format!("{}-isolated.o", variant.name));
     run(Command::new(tool("ld")?)
         // Groups ("COMDAT") would let the final link swap our functions for others of the same name.
         .args(["-r", "--force-group-allocation", "--whole-archive"])
@@ -129,8 +150,8 @@ fn isolate(archive: &Path, out: &Path) -> Outcome<PathBuf> {
         .arg("-o")
         .arg(&linked))?;
     run(Command::new(tool("objcopy")?)
-        .arg(format!("--redefine-sym={ENTRY}={ENTRY_AVX512}"))
-        .arg(format!("--keep-global-symbol={ENTRY_AVX512}"))
+        .arg(format!("--redefine-sym={ENTRY}={}", variant.entry()))
+        .arg(format!("--keep-global-symbol={}", variant.entry()))
         .arg(&linked)
         .arg(&isolated))?;
     Ok(isolated)
@@ -160,21 +181,22 @@ fn is_resolver(symbol: &object::Symbol<'_, '_>) -> bool {
 }
 
 /// Refuses an object that defines anything else for others, or that runs code before `main`.
-fn check_isolated(path: &Path) -> Outcome<()> {
+fn check_isolated(variant: &Variant, path: &Path) -> Outcome<()> {
     let data = fs::read(path)?;
     let file = object::File::parse(&*data)?;
     let mut entry_found = false;
     for symbol in file.symbols().filter(|symbol| symbol.is_definition() && !symbol.is_local()) {
-        match symbol.name()? {
-            ENTRY_AVX512 => entry_found = true,
-            other => return Err(format!("the symbol {other} is still global").into()),
+        let name = symbol.name()?;
+        if name != variant.entry() {
+            return Err(format!("the symbol {name} is still global").into());
         }
+        entry_found = true;
     }
     if file.symbols().any(|symbol| is_resolver(&symbol)) {
         return Err("there are indirect functions, whose resolvers run at program start".into());
     }
     if !entry_found {
-        return Err(format!("{ENTRY_AVX512} is not defined").into());
+        return Err(format!("{} is not defined", variant.entry()).into());
     }
     for section in file.sections() {
         let name = section.name()?;

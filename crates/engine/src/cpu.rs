@@ -1,7 +1,7 @@
 //! Which CPU code runs the model: chosen once, at start, before any model is loaded.
 //!
 //! On x86-64 Linux the binary carries ggml's CPU backend twice (see `build.rs`): for AVX2, the
-//! least that the engine runs on, and for AVX-512 with VNNI. Start reading at [`select_and_apply`]:
+//! least that the engine runs on, and for AVX-512 with VNNI; both with threads that wait patiently. Start reading at [`select_and_apply`]:
 //! what the machine says ([`CpuFeatures`]) proposes a [`Variant`]; a child process proves it by
 //! computing with it ([`prove`]), because machines exist that advertise instructions and fault on
 //! them; then ggml's registry is left with that one CPU backend ([`backend`]).
@@ -53,7 +53,7 @@ impl Variant {
     pub const fn is_compiled(self) -> bool {
         match self {
             Self::Baseline => true,
-            Self::Avx512 => cfg!(lla_cpu_avx512),
+            Self::Avx512 => cfg!(lla_cpu_variants),
         }
     }
 }

@@ -248,7 +248,9 @@ mod tests {
 
     #[test]
     fn bodies_that_are_no_objects_are_refused() {
-        for (body, code) in [("", "empty_body"), ("{", "invalid_json"), ("[]", "invalid_type"), ("\"\\ud800\"", "invalid_json")] {
+        for (body, code) in
+            [("", "empty_body"), ("{", "invalid_json"), ("[]", "invalid_type"), ("\"\\ud800\"", "invalid_json")]
+        {
             assert_eq!(Fields::from_body(body.as_bytes()).expect_err(body).code, code, "{body}");
         }
         assert_eq!(Fields::from_body(b"\xff\xfe").expect_err("bytes").code, "invalid_json");

@@ -112,9 +112,7 @@ mod tests {
         let mut decoder = Decoder::new(1 << 20);
         let mut events = Vec::new();
         for chunk in chunks {
-            decoder
-                .push(chunk, |data| events.push(String::from_utf8(data).expect("utf-8")))
-                .expect("within the limit");
+            decoder.push(chunk, |data| events.push(String::from_utf8(data).expect("utf-8"))).expect("within the limit");
         }
         events
     }

@@ -11,4 +11,3 @@ mod configuration;
 #[cfg(feature = "engine")]
 mod real;
 mod support;
-

@@ -7,9 +7,10 @@ use llama_cpp_sys_2 as sys;
 
 use super::{CpuError, Variant};
 
-#[cfg(lla_cpu_avx512)]
+#[cfg(lla_cpu_variants)]
 unsafe extern "C" {
-    /// Entry point of the AVX-512 object that `build.rs` makes. May execute AVX-512 code.
+    /// Entry points of the objects that `build.rs` makes. Each may execute its own instructions.
+    fn lla_ggml_cpu_avx2_reg() -> sys::ggml_backend_reg_t;
     fn lla_ggml_cpu_avx512_reg() -> sys::ggml_backend_reg_t;
 }
 
@@ -74,34 +75,42 @@ pub(super) fn current() -> Option<Registered> {
 
 /// Leaves `variant` as the only CPU backend. Must run before anything holds a CPU device.
 pub(super) fn make_only_cpu(variant: Variant) -> Result<(), CpuError> {
-    let baseline = current().ok_or_else(|| CpuError::Backend("no CPU backend is registered".to_owned()))?;
-    if variant == Variant::Baseline {
-        return Ok(());
-    }
-    let wanted = entry(variant)?;
+    let built_in = current().ok_or_else(|| CpuError::Backend("no CPU backend is registered".to_owned()))?;
+    let Some(wanted) = entry(variant)? else { return Ok(()) };
     // SAFETY: `wanted` is a complete static registration of the same ggml version; nothing uses the
-    // baseline's device yet (caller), so that taking it out leaves no pointer to it behind.
+    // device of the built-in one yet (caller), so that taking it out leaves no pointer to it behind.
     unsafe {
         sys::ggml_backend_register(wanted.as_ptr());
-        sys::ggml_backend_unload(baseline.as_ptr());
+        sys::ggml_backend_unload(built_in.as_ptr());
     }
     if current() != Some(wanted) {
         return Err(CpuError::Backend(format!("`{variant}` was registered and is not the one in force")));
     }
-    if !wanted.features().iter().any(|name| name == "AVX512") {
-        return Err(CpuError::Backend(format!("`{variant}` was not compiled for AVX-512")));
+    let has_avx512 = wanted.features().iter().any(|name| name == "AVX512");
+    if has_avx512 != (variant == Variant::Avx512) {
+        return Err(CpuError::Backend(format!("`{variant}` was compiled for other instructions than it should be")));
     }
     Ok(())
 }
 
-#[cfg(lla_cpu_avx512)]
-fn entry(variant: Variant) -> Result<Registered, CpuError> {
-    // SAFETY: the caller proved that this machine runs the variant.
-    let registration = unsafe { lla_ggml_cpu_avx512_reg() };
-    NonNull::new(registration).map(Registered).ok_or_else(|| CpuError::Backend(format!("`{variant}` has no entry")))
+/// The variant's own registration; none where the built-in backend is the variant.
+#[cfg(lla_cpu_variants)]
+fn entry(variant: Variant) -> Result<Option<Registered>, CpuError> {
+    // SAFETY: the caller made sure that this machine runs the variant.
+    let registration = unsafe {
+        match variant {
+            Variant::Baseline => lla_ggml_cpu_avx2_reg(),
+            Variant::Avx512 => lla_ggml_cpu_avx512_reg(),
+        }
+    };
+    let found = NonNull::new(registration).ok_or_else(|| CpuError::Backend(format!("`{variant}` has no entry")))?;
+    Ok(Some(Registered(found)))
 }
 
-#[cfg(not(lla_cpu_avx512))]
-fn entry(variant: Variant) -> Result<Registered, CpuError> {
-    Err(CpuError::NotUsable { variant, reason: "this binary was built without it".to_owned() })
+#[cfg(not(lla_cpu_variants))]
+fn entry(variant: Variant) -> Result<Option<Registered>, CpuError> {
+    match variant {
+        Variant::Baseline => Ok(None),
+        Variant::Avx512 => Err(CpuError::NotUsable { variant, reason: "this binary was built without it".to_owned() }),
+    }
 }

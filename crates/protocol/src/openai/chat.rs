@@ -85,7 +85,11 @@ fn check_response_format(fields: &Fields) -> Result<(), FieldError> {
         Some("text" | "json_object") => Ok(()),
         Some("json_schema") => match format.get("json_schema").and_then(|wrapper| wrapper.get("schema")) {
             Some(Value::Object(_)) => Ok(()),
-            _ => Err(FieldError::new("response_format.json_schema.schema", "invalid_type", "expected a JSON Schema object")),
+            _ => Err(FieldError::new(
+                "response_format.json_schema.schema",
+                "invalid_type",
+                "expected a JSON Schema object",
+            )),
         },
         // vLLM's own formats pass; a server that does not know one refuses it.
         Some("structural_tag") => Ok(()),

@@ -44,7 +44,8 @@ mod tests {
         let body = ErrorBody { error: ErrorObject { message: "m".into(), kind: "t".into(), param: None, code: None } };
         let json = serde_json::to_string(&body).expect("json");
         assert_eq!(json, r#"{"error":{"message":"m","type":"t","param":null,"code":null}}"#);
-        let llama: ErrorBody = serde_json::from_str(r#"{"error":{"code":400,"message":"x","type":"y"}}"#).expect("read");
+        let llama: ErrorBody =
+            serde_json::from_str(r#"{"error":{"code":400,"message":"x","type":"y"}}"#).expect("read");
         assert_eq!(llama.error.code.as_deref(), Some("400"));
     }
 }

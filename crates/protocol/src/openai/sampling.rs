@@ -61,9 +61,7 @@ impl Sampling {
         Ok(Self {
             temperature: fields.number("temperature", 0.0..=2.0)?,
             top_p: above_zero("top_p", fields.number("top_p", 0.0..=1.0)?)?,
-            top_k: fields
-                .integer("top_k", -1..=i64::from(i32::MAX))?
-                .and_then(|top_k| i32::try_from(top_k).ok()),
+            top_k: fields.integer("top_k", -1..=i64::from(i32::MAX))?.and_then(|top_k| i32::try_from(top_k).ok()),
             min_p: fields.number("min_p", 0.0..=1.0)?,
             frequency_penalty: fields.number("frequency_penalty", -2.0..=2.0)?,
             presence_penalty: fields.number("presence_penalty", -2.0..=2.0)?,
@@ -88,9 +86,8 @@ fn take_logit_bias(fields: &mut Fields) -> Result<BTreeMap<u32, f64>, FieldError
     let Some(inner) = fields.object("logit_bias")? else { return Ok(biases) };
     for (key, value) in inner.rest() {
         let path = format!("logit_bias.{key}");
-        let token = key
-            .parse::<u32>()
-            .map_err(|_| FieldError::new(&path, "invalid_value", "the key must be a token id"))?;
+        let token =
+            key.parse::<u32>().map_err(|_| FieldError::new(&path, "invalid_value", "the key must be a token id"))?;
         let bias = value
             .as_f64()
             .filter(|bias| (-100.0..=100.0).contains(bias))
