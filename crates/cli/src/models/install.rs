@@ -35,9 +35,9 @@ pub(super) fn check_hash(what: &str, expected: Option<&str>, actual: &str) -> Re
 }
 
 /// Puts a fetched GGUF into the store. Blocks for a moment; the caller holds the model's lock.
-pub(super) fn install(store: &Store, wanted: &Wanted, fetched: Fetched) -> Result<Installed, StoreError> {
+pub(super) fn install(store: &Store, wanted: &Wanted, fetched: &Fetched) -> Result<Installed, StoreError> {
     let gguf = check_gguf(&fetched.path)?;
-    let manifest = describe(wanted, &fetched, gguf)?;
+    let manifest = describe(wanted, fetched, gguf)?;
     let folder = store.model_folder(&wanted.name);
     if folder.join(manifest::FILE_NAME).exists() {
         // Only a registered file gets here: it changed, and is described anew.

@@ -105,12 +105,10 @@ pub fn recommend(recommendation: &Recommendation) -> String {
     let mut text = format!("This machine: {} of memory, {gpu}, {cores}.\n\n", size(machine.memory_bytes));
     let chosen = [("small", recommendation.small), ("main", recommendation.main)];
     for (tier, entry) in chosen {
-        match entry {
-            Some(entry) => {
-                text += &format!("{tier:<5}  {}: {}\n       {}\n", entry.name, entry.good_for, entry.command())
-            }
-            None => text += &format!("{tier:<5}  nothing of the list is fast enough here\n"),
-        }
+        text += &match entry {
+            Some(entry) => format!("{tier:<5}  {}: {}\n       {}\n", entry.name, entry.good_for, entry.command()),
+            None => format!("{tier:<5}  nothing of the list is fast enough here\n"),
+        };
     }
     let mut table = Table::new(&["NAME", "TIER", "PARAMETERS", "DOWNLOAD", "MEMORY", "HERE", "LICENCE", "GOOD FOR"]);
     for model in &recommendation.models {

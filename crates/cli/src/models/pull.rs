@@ -131,7 +131,7 @@ pub async fn pull_with(
     let (store, lock) = (store.clone(), Arc::clone(&pull.lock));
     joined(tokio::task::spawn_blocking(move || {
         let _lock = lock;
-        install::install(&store, &wanted, fetched)
+        install::install(&store, &wanted, &fetched)
     }))
     .await
 }

@@ -41,11 +41,11 @@ async fn a_file_is_registered_shown_and_left_alone() {
     for asked in ["tiny-model", &path] {
         assert_eq!(place.store.resolve(asked).unwrap(), model, "{asked}");
     }
-    assert_eq!(place.store.list().unwrap(), [model.clone()]);
+    assert_eq!(place.store.list().unwrap(), std::slice::from_ref(&model));
     assert_eq!(place.pull("tiny-model").await.unwrap(), model, "again, by its name");
     let shown = super::super::print::show(&model);
     assert!(shown.contains("(yours: registered, not copied)") && shown.contains("KV cache"), "{shown}");
-    assert!(super::super::print::list(&[model]).contains("tiny-model  "));
+    assert!(super::super::print::list(std::slice::from_ref(&model)).contains("tiny-model  "));
     place.store.remove("tiny-model").unwrap();
     assert!(Path::new(&path).is_file(), "the user's file stays");
     assert!(place.store.list().unwrap().is_empty());
