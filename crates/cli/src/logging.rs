@@ -5,6 +5,9 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{LogConfig, LogFormat};
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 
+/// The name under which llama.cpp's own lines are logged.
+const NATIVE_LOG: &str = "llama-cpp-2";
+
 /// Reads a level or filter directives.
 ///
 /// # Errors
@@ -22,12 +25,18 @@ pub fn parse_level(text: &str) -> Result<EnvFilter, String> {
     EnvFilter::try_new(text).map_err(|error| format!("{error}: {help}"))
 }
 
+/// llama.cpp tells a hundred lines per model at `info`: they are shown at `debug`, or when asked for.
+fn quieter(level: &str) -> String {
+    let wants_all = level.contains(NATIVE_LOG) || ["debug", "trace"].contains(&level.to_lowercase().as_str());
+    if wants_all { level.to_owned() } else { format!("{level},{NATIVE_LOG}=warn") }
+}
+
 /// Starts the log. `LLA_LOG` has been laid over the configuration before.
 ///
 /// # Errors
 /// When the level can not be read, or a log has been started already.
 pub fn start(config: &LogConfig) -> Outcome {
-    let filter = parse_level(&config.level).map_err(Failure::usage)?;
+    let filter = parse_level(&quieter(&config.level)).map_err(Failure::usage)?;
     let json = match config.format {
         LogFormat::Auto => !crate::output::is_terminal(),
         LogFormat::Human => false,
@@ -45,6 +54,19 @@ pub fn start(config: &LogConfig) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn native_lines_are_quiet_unless_wanted() {
+        for (level, wanted) in [
+            ("info", "info,llama-cpp-2=warn"),
+            ("info,lla_engine=debug", "info,lla_engine=debug,llama-cpp-2=warn"),
+            ("debug", "debug"),
+            ("warn,llama-cpp-2=info", "warn,llama-cpp-2=info"),
+        ] {
+            assert_eq!(quieter(level), wanted);
+            assert!(parse_level(&quieter(level)).is_ok(), "{level}");
+        }
+    }
 
     #[test]
     fn levels_and_directives() {
