@@ -278,6 +278,6 @@ pub fn recommended(features: &CpuFeatures, size_bytes: u64, file_type: Option<u3
     if !slow_on_cpu || size_bytes > SMALL {
         return Form::AsShipped;
     }
-    let _ = features.missing_for(Variant::Avx512);
+    drop(features.missing_for(Variant::Avx512));
     Form::Q8_0
 }

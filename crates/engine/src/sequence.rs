@@ -215,6 +215,7 @@ mod tests {
 
     #[test]
     fn ends_by_length_turn_end_stop_string_and_window() {
+        #[expect(clippy::type_complexity, reason = "a table of cases")]
         let cases: [(Option<u32>, &[&str], usize, FinishReason, &str, u32); 4] = [
             (Some(2), &[], 100, FinishReason::Length, "ab", 2),
             (None, &[], 100, FinishReason::Stop, "abcdef", 7),

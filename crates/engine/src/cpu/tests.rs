@@ -19,6 +19,7 @@ fn faulty(_: Variant) -> Result<(), String> {
 fn the_fastest_proven_variant_is_selected() {
     let best = if Variant::Avx512.is_compiled() { Variant::Avx512 } else { Variant::Baseline };
     let without_vnni: Vec<&'static str> = AVX512.into_iter().filter(|name| *name != "avx512vnni").collect();
+    #[expect(clippy::type_complexity, reason = "a table of cases")]
     let table: [(&str, &[&'static str], &dyn Fn(Variant) -> Result<(), String>, Variant); 5] = [
         ("AVX2 only", &AVX2, &good, Variant::Baseline),
         ("AVX-512, proven", &AVX512, &good, best),
