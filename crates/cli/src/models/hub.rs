@@ -1,11 +1,12 @@
-//! A GGUF from a model hub, by the `hf-hub` crate and what it leaves out.
+//! A GGUF from a model hub, over the hub's HTTP interface as curl would use it.
 //!
-//! `hf-hub` 1.0 knows the hub's API, its errors and its two ways of moving bytes (plain HTTP and Xet). It
-//! does not resume, does not verify checksums, has no time limits and no offline switch, and its
-//! metadata call follows redirects past the headers that carry the checksum. So here: bytes are
-//! asked for from where a former try ended ([`download`]), the SHA-256 comes from the answer that the hub
-//! itself gives ([`remote`]), and `HF_HUB_OFFLINE` looks only into the hub's cache ([`cache`]), which is
-//! looked into first in any case.
+//! Bytes are asked for from where a former try ended ([`download`]), the SHA-256 comes from the hub's own
+//! answer ([`remote`]), and the cache that other programs share is looked into first ([`cache`]).
+//!
+//! Why not the crate `hf-hub` (1.0): it does not resume, does not verify checksums, has no time limits and
+//! no offline switch, follows redirects past the headers that carry the checksum, and always brings
+//! `hf-xet` and a second TLS library: 111 crates, and half of the build time of this crate with all that it needs.
+//! What is given up is Xet's chunk-wise transfer; hubs serve the same files over plain HTTP.
 //!
 //! Honoured: `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`,
 //! `HF_HUB_DISABLE_IMPLICIT_TOKEN`, and the proxy variables. A token is sent to the endpoint only, never
@@ -55,7 +56,10 @@ impl Hub {
         let variable = |name: &str| {
             std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
         };
-        let home = hf_hub::hf_home();
+        let folder = |name: &str| variable(name).map(PathBuf::from);
+        let cache_home = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+        let home = folder("HF_HOME").or_else(|| Some(cache_home()?.join("huggingface"))).unwrap_or_default();
+        let cache = folder("HF_HUB_CACHE").or_else(|| folder("HUGGINGFACE_HUB_CACHE"));
         let from_file = || {
             let path = variable("HF_TOKEN_PATH").map_or_else(|| home.join("token"), PathBuf::from);
             std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
@@ -69,7 +73,7 @@ impl Hub {
         Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             token: token.map(SecretString::from),
-            cache: hf_hub::resolve_cache_dir(),
+            cache: cache.unwrap_or_else(|| home.join("hub")),
             offline: is_on("HF_HUB_OFFLINE") || is_on("TRANSFORMERS_OFFLINE"),
             pause: Duration::from_secs(1),
         }

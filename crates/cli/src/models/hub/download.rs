@@ -1,12 +1,10 @@
 //! Bytes from a hub into a file: from where the last try ended, until all are there and are the right ones.
 
 use std::fs;
-use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use futures_util::StreamExt as _;
-
-use super::remote::{READ_LIMIT, Remote};
+use super::remote::Remote;
 use crate::models::error::{OrStore as _, StoreError};
 use crate::models::files;
 use crate::models::install::check_hash;
@@ -31,8 +29,6 @@ enum Ended {
     Complete,
     /// The connection broke; what came is kept.
     Broken(StoreError),
-    /// The server sends something else than it was asked for.
-    Nonsense,
 }
 
 /// Brings the file into the staging folder; returns its SHA-256.
@@ -77,14 +73,11 @@ async fn all(pull: &Pull<'_>, remote: &Remote, wanted: &File, part: &Path) -> Re
         let task = pull.progress.start(&format!("downloading {}", wanted.file), wanted.size, there);
         let ended = some(remote, wanted, part, there, &task).await?;
         drop(task);
-        if matches!(ended, Ended::Nonsense) {
-            files::remove_file(part)?;
-        }
         let now = length(part);
         match ended {
             Ended::Complete if wanted.size.is_none_or(|size| size == now) => break,
             Ended::Broken(error) if fruitless >= FRUITLESS_TRIES => return Err(error),
-            _ => {}
+            Ended::Complete | Ended::Broken(_) => {}
         }
         fruitless = if now > there { 0 } else { fruitless + 1 };
         if fruitless > FRUITLESS_TRIES {
@@ -99,29 +92,27 @@ async fn all(pull: &Pull<'_>, remote: &Remote, wanted: &File, part: &Path) -> Re
 
 /// One try from byte `there` on.
 async fn some(remote: &Remote, wanted: &File, part: &Path, there: u64, task: &Task) -> Result<Ended, StoreError> {
-    let mut stream = match remote.bytes(&wanted.commit, &wanted.file, there, wanted.size).await {
-        Ok(stream) => stream,
+    let (mut answer, start) = match remote.bytes(&wanted.commit, &wanted.file, there).await {
+        Ok(answer) => answer,
         Err(error @ StoreError::NoNetwork { .. }) => return Ok(Ended::Broken(error)),
         Err(error) => return Err(error),
     };
+    // A server that does not do ranges sends the file from its start.
     let mut file = fs::File::options().create(true).append(true).open(part).or_store("write", part)?;
-    file.seek(SeekFrom::Start(there)).or_store("write", part)?;
-    let mut position = there;
+    file.set_len(start).or_store("write", part)?;
+    task.set(start);
+    let mut position = start;
     let ended = loop {
-        let chunk = match tokio::time::timeout(READ_LIMIT, stream.next()).await {
+        match answer.chunk().await {
             Ok(None) => break Ended::Complete,
-            Ok(Some(Ok(chunk))) => chunk,
-            Ok(Some(Err(error))) => break Ended::Broken(remote.explain(error)),
-            Err(_) => break Ended::Broken(remote.silent()),
-        };
-        position += chunk.len() as u64;
-        // More than is left: the server does not do ranges and sends the file from its start.
-        if there > 0 && wanted.size.is_some_and(|size| position > size) {
-            break Ended::Nonsense;
+            Err(error) => break Ended::Broken(remote.broken(&error)),
+            Ok(Some(chunk)) => {
+                // A chunk is small and goes to the page cache: not worth a thread.
+                file.write_all(&chunk).or_store("write", part)?;
+                position += chunk.len() as u64;
+                task.set(position);
+            }
         }
-        // A chunk is small and goes to the page cache: not worth a thread.
-        file.write_all(&chunk).or_store("write", part)?;
-        task.set(position);
     };
     file.sync_all().or_store("write", part)?;
     Ok(ended)
