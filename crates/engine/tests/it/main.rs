@@ -3,5 +3,12 @@
 //! `LLA_TEST_MODEL` names the GGUF file (`make test` fetches it). Without it these tests say that
 //! they were skipped; with `LLA_REQUIRE_MODEL=1` they fail.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests fail as tests do, and say what was skipped"
+)]
+
 mod generation;
 mod model;
