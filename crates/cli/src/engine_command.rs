@@ -74,7 +74,6 @@ mod with_engine {
             },
             exit_with_stdin: args.exit_with_stdin,
             cpu: args.cpu.clone(),
-            ..defaults
         })
     }
 

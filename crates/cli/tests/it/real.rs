@@ -57,9 +57,9 @@ async fn a_client_that_leaves_stops_its_sequence() {
         assert!(stream.until_text().await);
         streams.push(stream);
     }
-    assert!(gateway.running().await >= 1, "the engine counts them");
+    assert!(gateway.running().await >= 1.0, "the engine counts them");
     drop(streams);
-    eventually("no sequence runs", async || gateway.running().await == 0).await;
+    eventually("no sequence runs", async || gateway.running().await < 1.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,7 +87,7 @@ impl Stream {
             }
             match self.response.chunk().await {
                 Ok(Some(chunk)) => {
-                    self.decoder.push(&chunk, |event| self.ready.push_back(event)).expect("short events")
+                    self.decoder.push(&chunk, |event| self.ready.push_back(event)).expect("short events");
                 }
                 Ok(None) | Err(_) => return Seen::Ended(Ended::Cut),
             }

@@ -102,11 +102,10 @@ impl Gateway {
     }
 
     /// Sequences that run in the engine, by its own metrics.
-    pub(crate) async fn running(&self) -> u64 {
+    pub(crate) async fn running(&self) -> f64 {
         let metrics = self.engine_metrics().await;
         let line = metrics.lines().find(|line| line.starts_with("vllm:num_requests_running")).expect("the metric");
-        let value: f64 = line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number");
-        value as u64
+        line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")
     }
 
     /// `GET /metrics` on the engine's socket, which only this machine's user can reach.
