@@ -220,9 +220,9 @@ pub struct ChatArgs {
     /// What the model is told first
     #[arg(long, short, value_name = "TEXT")]
     pub system: Option<String>,
-    /// Most tokens of one answer
-    #[arg(long, value_name = "TOKENS", value_parser = positive())]
-    pub max_tokens: Option<u32>,
+    /// Most tokens of one answer: small models do not always find an end
+    #[arg(long, value_name = "TOKENS", value_parser = positive(), default_value_t = 1024)]
+    pub max_tokens: u32,
     /// Which configuration.
     #[command(flatten)]
     pub config: ConfigArgs,

@@ -123,7 +123,7 @@ async fn stream(api: &Api, conversation: &Conversation, text: &mut String) -> Ou
                 }
             }
             Piece::Finish(reason) if reason == "length" => {
-                output::note("\n(cut: the limit of tokens is reached)");
+                output::note("\n(cut: --max-tokens, or the model's window, is reached)");
             }
             Piece::Finish(_) => {}
         }

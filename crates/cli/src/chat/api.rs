@@ -18,7 +18,7 @@ pub struct Api {
     base: String,
     key: Option<String>,
     model: String,
-    max_tokens: Option<u32>,
+    max_tokens: u32,
 }
 
 /// A part of an answer.
@@ -69,10 +69,7 @@ impl Api {
     /// # Errors
     /// When the server can not be reached or refuses.
     pub async fn chat(&self, messages: &[Value]) -> Result<Answer, Failure> {
-        let mut body = json!({"model": self.model, "messages": messages, "stream": true});
-        if let Some(limit) = self.max_tokens {
-            body["max_tokens"] = limit.into();
-        }
+        let body = json!({"model": self.model, "messages": messages, "stream": true, "max_tokens": self.max_tokens});
         let request = self.client.post(format!("{}/chat/completions", self.base)).json(&body);
         Ok(Answer { response: self.send(request).await?, events: Events::new() })
     }
