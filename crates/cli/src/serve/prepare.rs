@@ -54,13 +54,15 @@ fn make(store: &Store, installed: &Installed) -> anyhow::Result<PathBuf> {
     Ok(prepared.best_path().to_owned())
 }
 
-/// Runs `lla engine --model MODEL ARGUMENTS`; returns its standard output.
+/// Runs `lla engine --model MODEL ARGUMENTS`; returns its standard output. llama.cpp says a lot on the
+/// way: only its last line is of interest, and only when it fails.
 fn engine(model: &Path, arguments: &[&OsStr]) -> anyhow::Result<String> {
     let mut command = Command::new(program()?);
     command.args(["engine".as_ref(), "--model".as_ref(), model.as_os_str()]).args(arguments);
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    let output = command.stdin(Stdio::null()).output()?;
     if !output.status.success() {
-        bail!("lla engine --prepare ended with {}", output.status);
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("lla engine --prepare ended with {}: {}", output.status, said.trim().lines().last().unwrap_or_default());
     }
     Ok(String::from_utf8(output.stdout)?)
 }
