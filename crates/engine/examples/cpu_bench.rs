@@ -1,8 +1,8 @@
 //! Speed of a model file on this machine's CPU: prefill, decode, and both in one batch.
 //!
 //! `cpu_bench MODEL [variant=avx512] [threads=2] [poll=50|none] [prefill=256] [decode=64] [sequences=1]
-//! [ubatch=512] [chunk=0] [flash=auto|on|off] [runs=3]`. `chunk=N`: also prefill in chunks of N tokens
-//! while `sequences` decode beside it. Figures are for reading and for ratios; they drift with the machine.
+//! [ubatch=512] [chunk=0] [flash=auto|on|off] [alternate=1] [runs=3]`. `chunk=N`: also prefill in chunks of N tokens
+//! while `sequences` decode beside it. `alternate=1`: one thread and all of them in turn. Figures are for reading and for ratios; they drift with the machine.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::collections::HashMap;
@@ -109,6 +109,7 @@ fn measure(context: &mut LlamaContext<'_>, model: &LlamaModel, settings: &Settin
     let sequences = settings.number("sequences", 1)?;
     let prompt = settings.number("prefill", 256)?;
     let steps = settings.number("decode", 64)?;
+    let alternate = settings.number("alternate", 0)? > 0;
     let vocabulary = usize::try_from(model.n_vocab())?;
     let token = |index: usize| LlamaToken(i32::try_from(1000 + index * 7919 % (vocabulary - 2000)).unwrap_or(1000));
     context.clear_kv_cache();
@@ -125,6 +126,10 @@ fn measure(context: &mut LlamaContext<'_>, model: &LlamaModel, settings: &Settin
     for step in 0..steps {
         batch.clear();
         add_decodes(&mut batch, &mut positions, token(step))?;
+        if alternate {
+            let count = if step % 2 == 0 { 1 } else { cpu::available_cores() };
+            cpu::set_threads(context, count, count)?;
+        }
         decode += timed(context, &mut batch)?;
     }
     let chunk = settings.number("chunk", 0)?;

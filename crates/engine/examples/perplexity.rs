@@ -2,7 +2,8 @@
 //!
 //! `perplexity TEXT MODEL...`: for each file one line. `perplexity convert SOURCE TARGET FORM` makes a
 //! prepared form first. The text of this repository is `testdata/perplexity.txt`. Windows of 512 tokens,
-//! each scored from its 129th token on, so that every scored token has context.
+//! each scored from its 129th token on, so that every scored token has context. From the second file on
+//! it also says how often the likeliest token is another one than the first file's.
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::num::NonZeroU32;
@@ -34,9 +35,15 @@ fn main() -> Result<()> {
             let text = std::fs::read(text).with_context(|| format!("reading {text}"))?;
             let mut backend = LlamaBackend::init()?;
             backend.void_logs();
+            let mut first: Option<Vec<Scored>> = None;
             for path in models {
-                let (perplexity, scored) = perplexity(&backend, Path::new(path), &text)?;
-                println!("{path} {variant}: {perplexity:.3} over {scored} tokens");
+                let scored = score_text(&backend, Path::new(path), &text)?;
+                let mean = scored.iter().map(|token| token.loss).sum::<f64>() / scored.len() as f64;
+                println!("{path} {variant}: perplexity {:.3} over {} tokens", mean.exp(), scored.len());
+                if let Some(first) = &first {
+                    compare(first, &scored);
+                }
+                first.get_or_insert(scored);
             }
         }
         _ => anyhow::bail!("usage: perplexity TEXT MODEL... | perplexity convert SOURCE TARGET FORM"),
@@ -44,7 +51,23 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn perplexity(backend: &LlamaBackend, path: &Path, text: &[u8]) -> Result<(f64, usize)> {
+/// What a model thought of one token of the text.
+struct Scored {
+    /// Negative log-probability.
+    loss: f64,
+    /// The token it held likeliest.
+    likeliest: usize,
+}
+
+fn compare(first: &[Scored], other: &[Scored]) {
+    let pairs = || first.iter().zip(other);
+    let flips = pairs().filter(|(a, b)| a.likeliest != b.likeliest).count();
+    let change = pairs().map(|(a, b)| (a.loss - b.loss).abs()).sum::<f64>() / first.len() as f64;
+    let share = 100.0 * flips as f64 / first.len() as f64;
+    println!("    another likeliest token: {share:.2} %; mean change of a log-probability: {change:.4}");
+}
+
+fn score_text(backend: &LlamaBackend, path: &Path, text: &[u8]) -> Result<Vec<Scored>> {
     let model = LlamaModel::load_from_file(backend, path, &LlamaModelParams::default())?;
     let threads = i32::try_from(cpu::available_cores())?;
     let params = LlamaContextParams::default()
@@ -54,31 +77,28 @@ fn perplexity(backend: &LlamaBackend, path: &Path, text: &[u8]) -> Result<(f64, 
         .with_n_threads_batch(threads);
     let mut context = model.new_context(backend, params)?;
     let tokens = model.vocab().tokenize(text, true, false);
-    let (mut sum, mut scored) = (0.0, 0);
+    let mut scored = Vec::new();
     for window in tokens.chunks_exact(WINDOW) {
-        let (loss, count) = score(&mut context, window)?;
-        sum += loss;
-        scored += count;
+        score(&mut context, window, &mut scored)?;
     }
-    Ok(((sum / scored as f64).exp(), scored))
+    Ok(scored)
 }
 
-/// Sum of negative log-probabilities of the tokens that have enough context, and their number.
-fn score(context: &mut LlamaContext<'_>, window: &[LlamaToken]) -> Result<(f64, usize)> {
+/// Scores the tokens of one window that have enough context.
+fn score(context: &mut LlamaContext<'_>, window: &[LlamaToken], scored: &mut Vec<Scored>) -> Result<()> {
     context.clear_kv_cache();
     let mut batch = LlamaBatch::new(WINDOW, 1);
     for (position, token) in window.iter().enumerate() {
         batch.add(*token, i32::try_from(position)?, &[0], position >= CONTEXT)?;
     }
     context.decode(&mut batch)?;
-    let (mut sum, mut count) = (0.0, 0);
     for position in CONTEXT..WINDOW - 1 {
         let logits = context.get_logits_ith(i32::try_from(position)?);
         let next = usize::try_from(window[position + 1].0)?;
-        let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        let (likeliest, highest) = best.context("a model without vocabulary")?;
         let total: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
-        sum += total.ln() - f64::from(logits[next] - highest);
-        count += 1;
+        scored.push(Scored { loss: total.ln() - f64::from(logits[next] - highest), likeliest });
     }
-    Ok((sum, count))
+    Ok(())
 }

@@ -24,7 +24,7 @@ pub use backend::backend_features;
 pub use features::CpuFeatures;
 pub use prove::{Proof, ProofError, Prover, prove};
 pub use self_test::{SelfTestError, SelfTestReport, self_test};
-pub use threads::{ThreadPool, available_cores, set_threads};
+pub use threads::{POLL, ThreadPool, available_cores, set_threads};
 
 /// One compiled form of the CPU code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
