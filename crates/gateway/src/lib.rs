@@ -7,7 +7,7 @@
 //! What it does not: run models, know engines, hold prompts of tools, read configuration files or
 //! signals (the binary hands in a [`ServerConfig`], a listener and a shutdown future).
 //!
-//! Start reading at [`app`] (every route is declared there), then `routes/chat.rs`, which is one
+//! Start reading at [`app()`] (every route is declared there), then `routes/chat.rs`, which is one
 //! request's walk from top to bottom.
 
 mod access_log;
