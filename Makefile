@@ -64,7 +64,8 @@ no-native: rust ## Prove that everything but the engine builds without a C++ com
 .PHONY: docs
 docs: rust ## Build the code's documentation; a broken link is an error
 	@scripts/install-deps build
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items $(features)
+	# The documentation is for those who work here: private items are in it, so links to them are right.
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --locked --workspace --no-deps --document-private-items $(features)
 
 # cargo-deny takes minutes to build and is not needed to work here, so it is used when it is there:
 # `cargo install cargo-deny --locked`.

@@ -1,6 +1,6 @@
 //! Writing to the terminal: results to standard output, everything else to standard error.
 //!
-//! A reader that has gone (`lla models list | head -1`) is no error: [`print`] then says
+//! A reader that has gone (`lla models list | head -1`) is no error: [`print()`] then says
 //! [`Written::ReaderGone`] and the command ends quietly. Nothing else in this crate touches the
 //! standard streams, so that the lints against stray `println!` can stay on.
 

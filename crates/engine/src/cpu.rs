@@ -3,7 +3,7 @@
 //! On x86-64 Linux the binary carries ggml's CPU backend twice (see `build.rs`): for AVX2, the
 //! least that the engine runs on, and for AVX-512 with VNNI; both with threads that wait patiently. Start reading at [`select_and_apply`]:
 //! what the machine says ([`CpuFeatures`]) proposes a [`Variant`]; a child process proves it by
-//! computing with it ([`prove`]), because machines exist that advertise instructions and fault on
+//! computing with it ([`prove()`]), because machines exist that advertise instructions and fault on
 //! them; then ggml's registry is left with that one CPU backend ([`backend`]).
 //!
 //! What it does not do: AMX (advertised and faulting on machines we met, so not even compiled), other

@@ -11,7 +11,7 @@
 //! The entries are not pinned to a checksum (other than the first): repositories are re-uploaded when
 //! templates are mended, and the hub's own checksum is verified in any case.
 //!
-//! [`recommend`] chooses; it is a pure function in its own file.
+//! [`recommend()`] chooses; it is a pure function in its own file.
 
 mod recommend;
 

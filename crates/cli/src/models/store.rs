@@ -13,7 +13,7 @@
 //! deleting or replacing the file does what its owner expects. A changed file is noticed by its size and
 //! time and refused until it is pulled again, which reads it anew.
 //!
-//! Nothing here downloads; see [`super::pull`].
+//! Nothing here downloads; see [`super::pull()`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
