@@ -25,10 +25,11 @@ pub fn parse_level(text: &str) -> Result<EnvFilter, String> {
     EnvFilter::try_new(text).map_err(|error| format!("{error}: {help}"))
 }
 
-/// llama.cpp tells a hundred lines per model at `info`: they are shown at `debug`, or when asked for.
+/// llama.cpp tells a hundred lines per model at `info`, and warns of what is meant so (a KV cache larger
+/// than the window, which several sequences share): all of it is shown at `debug`, or when asked for.
 fn quieter(level: &str) -> String {
-    let wants_all = level.contains(NATIVE_LOG) || ["debug", "trace"].contains(&level.to_lowercase().as_str());
-    if wants_all { level.to_owned() } else { format!("{level},{NATIVE_LOG}=warn") }
+    let decided = ["off", "error", "debug", "trace"].contains(&level.to_lowercase().as_str());
+    if decided || level.contains(NATIVE_LOG) { level.to_owned() } else { format!("{level},{NATIVE_LOG}=error") }
 }
 
 /// Starts the log. `LLA_LOG` has been laid over the configuration before.
@@ -58,8 +59,10 @@ mod tests {
     #[test]
     fn native_lines_are_quiet_unless_wanted() {
         for (level, wanted) in [
-            ("info", "info,llama-cpp-2=warn"),
-            ("info,lla_engine=debug", "info,lla_engine=debug,llama-cpp-2=warn"),
+            ("info", "info,llama-cpp-2=error"),
+            ("info,lla_engine=debug", "info,lla_engine=debug,llama-cpp-2=error"),
+            ("error", "error"),
+            ("off", "off"),
             ("debug", "debug"),
             ("warn,llama-cpp-2=info", "warn,llama-cpp-2=info"),
         ] {

@@ -27,6 +27,8 @@ use crate::failure::{Exit, OrFail as _, Outcome};
 use crate::places::Places;
 use crate::{logging, version};
 
+/// How long servers may take to say which models they have before the gateway listens.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 /// How long engines may take to end by themselves once nothing is left to answer.
 const ENGINE_GRACE: Duration = Duration::from_secs(5);
 
@@ -86,6 +88,7 @@ async fn serve(args: &ServeArgs, mut config: Config, stop: &stop::Stop) -> Outco
 }
 
 async fn gateway(args: &ServeArgs, config: &Config, fleet: Arc<Fleet>, stop: &stop::Stop) -> Outcome {
+    first_look(&fleet, stop).await;
     let state = AppState::new(config.server.clone(), fleet, build()).or_fail(Exit::Usage)?;
     let listener = listen::bind(&config.server.listen).await?;
     let address = listener.local_addr().or_fail(Exit::Unavailable)?;
@@ -96,6 +99,15 @@ async fn gateway(args: &ServeArgs, config: &Config, fleet: Arc<Fleet>, stop: &st
     let served = lla_gateway::serve(listener, state, stop.first()).await;
     tracing::info!("the gateway has stopped");
     served.or_fail(Exit::Unavailable)
+}
+
+/// Asks the servers for their models before anyone is let in, so that the first request finds them. A
+/// server that does not answer is asked again later, like any that fails.
+async fn first_look(fleet: &Fleet, stop: &stop::Stop) {
+    tokio::select! {
+        _ = tokio::time::timeout(FIRST_LOOK, fleet.refresh()) => {}
+        () = stop.first() => {}
+    }
 }
 
 fn build() -> Build {
