@@ -9,9 +9,11 @@
 //! The only crate with `unsafe` and with C++. Start reading at `worker.rs`; what runs in a step is
 //! `scheduler.rs`, how one generation goes on and ends is `sequence.rs`.
 
+pub mod constraint;
 pub mod cpu;
 pub mod error;
 pub mod forms;
+pub mod logprobs;
 pub mod metrics;
 pub mod options;
 pub mod sampler;

@@ -9,12 +9,13 @@ use lla_protocol::openai::{FinishReason, Usage};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::error::EngineError;
+use crate::logprobs::TokenLogprobs;
 use crate::sampler::{Sampler, SamplingParams};
 use crate::stop::StopMatcher;
 use crate::utf8::Utf8Assembler;
 
-/// What to generate.
-#[derive(Debug, Clone)]
+/// What to generate. The default generates nothing special from an empty prompt, which is refused.
+#[derive(Debug, Clone, Default)]
 pub struct GenerateRequest {
     /// The prompt as tokens, at least one.
     pub prompt: Vec<u32>,
@@ -26,13 +27,24 @@ pub struct GenerateRequest {
     pub stop: Vec<String>,
     /// Do not end at the end-of-turn token, and never choose it.
     pub ignore_eos: bool,
+    /// Report log-probabilities, with this many of the likeliest tokens for each place.
+    pub logprobs: Option<u32>,
+    /// Report them for the prompt's tokens too, in one [`Output::Prompt`] before everything else.
+    pub prompt_logprobs: bool,
 }
 
 /// What a generation yields: texts, then exactly one `Finished` or `Failed`, then the channel closes.
 #[derive(Debug)]
 pub enum Output {
+    /// The prompt's tokens from the second on, when asked for: the first has no probability.
+    Prompt(Vec<TokenLogprobs>),
     /// Text to append; valid UTF-8, never empty.
-    Text(String),
+    Text {
+        /// The text.
+        text: String,
+        /// Its tokens, when asked for. A character that several tokens make up comes with all of them.
+        tokens: Vec<TokenLogprobs>,
+    },
     /// The end.
     Finished {
         /// Why.
@@ -169,7 +181,7 @@ impl Sequence {
 
     fn send_text(&self, text: String) {
         if !text.is_empty() {
-            self.send(Output::Text(text));
+            self.send(Output::Text { text, tokens: Vec::new() });
         }
     }
 
@@ -195,7 +207,7 @@ mod tests {
             params: SamplingParams::default(),
             max_tokens,
             stop: stop.iter().map(|&text| text.to_owned()).collect(),
-            ignore_eos: false,
+            ..GenerateRequest::default()
         };
         (Sequence::new(request, window, sender, place), receiver)
     }
@@ -205,7 +217,8 @@ mod tests {
         let mut usage = None;
         while let Ok(output) = receiver.try_recv() {
             match output {
-                Output::Text(text) => all.push_str(&text),
+                Output::Text { text, .. } => all.push_str(&text),
+                Output::Prompt(_) => {}
                 Output::Finished { usage: counts, .. } => usage = Some(counts),
                 Output::Failed(error) => panic!("{error}"),
             }

@@ -37,7 +37,7 @@ pub(super) async fn whole(mut choices: Choices, heading: Heading) -> Result<Resp
         for (index, item) in news.drain(..) {
             let Some(answer) = answers.get_mut(index as usize) else { continue };
             match item {
-                News::Text(text) => answer.text.push_str(&text),
+                News::Delta(delta) => answer.text.push_str(&delta.text),
                 News::Finished(reason) => answer.reason = reason,
                 News::Failed(error) => return Err(error),
             }
@@ -106,7 +106,7 @@ impl Events {
         }
         for (index, item) in self.news.drain(..) {
             match item {
-                News::Text(text) => self.writer.text(&mut buffer, index, text),
+                News::Delta(delta) => self.writer.delta(&mut buffer, index, delta),
                 News::Finished(reason) => self.writer.finish(&mut buffer, index, reason),
                 // No [DONE] after an error: the answer is not whole, and nobody shall think so.
                 News::Failed(error) => {

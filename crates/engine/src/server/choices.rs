@@ -8,13 +8,23 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::generate::Generate;
 use super::request::Job;
 use crate::error::EngineError;
+use crate::logprobs::TokenLogprobs;
 use crate::sequence::Output;
+
+/// What is appended to a choice.
+#[derive(Debug, Default)]
+pub(super) struct Delta {
+    /// Text of the answer.
+    pub(super) text: String,
+    /// Log-probabilities of the tokens in `text`, when asked for.
+    pub(super) tokens: Vec<TokenLogprobs>,
+}
 
 /// What happened to one choice.
 #[derive(Debug)]
 pub(super) enum News {
-    /// Text to append.
-    Text(String),
+    /// Something to append.
+    Delta(Delta),
     /// Its end.
     Finished(FinishReason),
     /// Its end by an error, which ends the whole request.
@@ -55,7 +65,9 @@ impl Choices {
                         open = true;
                         break;
                     }
-                    Poll::Ready(Some(Output::Text(text))) => News::Text(text),
+                    Poll::Ready(Some(Output::Text { text, tokens })) => News::Delta(Delta { text, tokens }),
+                    // Nobody asks for it yet.
+                    Poll::Ready(Some(Output::Prompt(_))) => continue,
                     Poll::Ready(Some(Output::Finished { reason, usage })) => {
                         self.usages[position] = usage;
                         *place = None;

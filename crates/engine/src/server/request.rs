@@ -95,6 +95,7 @@ impl Shape {
                 max_tokens: self.max_tokens,
                 stop: sampling.stop.clone(),
                 ignore_eos: sampling.ignore_eos,
+                ..GenerateRequest::default()
             }
         };
         prompts.iter().flat_map(|prompt| (0..self.n).map(|index| choice(prompt, index))).collect()

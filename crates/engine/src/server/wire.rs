@@ -8,6 +8,8 @@ use lla_protocol::sse;
 use serde::Serialize;
 use serde_json::Map;
 
+use super::choices::Delta;
+
 /// Which of the two routes answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Api {
@@ -133,12 +135,12 @@ impl EventWriter {
         Self { event, opened: vec![false; choices] }
     }
 
-    /// Text of a choice.
-    pub(super) fn text(&mut self, buffer: &mut Vec<u8>, index: u32, text: String) {
+    /// News of a choice.
+    pub(super) fn delta(&mut self, buffer: &mut Vec<u8>, index: u32, news: Delta) {
         self.open(buffer, index);
         match &mut self.event {
-            Event::Chat(chunk) => chunk.choices = vec![delta(index, None, Some(text), None)],
-            Event::Text(part) => part.choices = vec![text_choice(index, text, None)],
+            Event::Chat(chunk) => chunk.choices = vec![delta(index, None, Some(news.text), None)],
+            Event::Text(part) => part.choices = vec![text_choice(index, news.text, None)],
         }
         append(buffer, &self.event);
     }

@@ -12,8 +12,8 @@ fn request(engine: &Engine, prompt: &str, max_tokens: u32) -> GenerateRequest {
         prompt: engine.tokenize(prompt, true, true),
         params: SamplingParams { temperature: 0.0, ..SamplingParams::default() },
         max_tokens: Some(max_tokens),
-        stop: Vec::new(),
         ignore_eos: true,
+        ..GenerateRequest::default()
     }
 }
 

@@ -66,6 +66,10 @@ fn send(sender: &UnboundedSender<Output>, output: Output) {
     sender.send(output).expect("the receiver is alive");
 }
 
+fn text(text: &str) -> Output {
+    Output::Text { text: text.to_owned(), tokens: Vec::new() }
+}
+
 impl Generate for FakeEngine {
     fn card(&self) -> &ModelCard {
         &self.card
@@ -85,16 +89,16 @@ impl Generate for FakeEngine {
         self.requests.lock().expect("lock").push(request);
         match &self.behaviour {
             Behaviour::Say(texts) => {
-                texts.iter().for_each(|text| send(&sender, Output::Text((*text).to_owned())));
+                texts.iter().for_each(|said| send(&sender, text(said)));
                 let usage = Usage::new(prompt_tokens, u32::try_from(texts.len()).expect("short"));
                 send(&sender, Output::Finished { reason: FinishReason::Stop, usage });
             }
             Behaviour::Hang => {
-                send(&sender, Output::Text("wait".to_owned()));
+                send(&sender, text("wait"));
                 self.hanging.lock().expect("lock").push(sender);
             }
             Behaviour::Break => {
-                send(&sender, Output::Text("part".to_owned()));
+                send(&sender, text("part"));
                 send(&sender, Output::Failed(EngineError::Native("secret detail".to_owned())));
             }
             Behaviour::Full => return Err(EngineError::QueueFull { waiting: 4, limit: 4 }),
