@@ -14,6 +14,10 @@ const WINDOW_BYTES: u64 = 2 << 30;
 const BUDGET_BYTES: u64 = 512 << 20;
 /// No default window is shorter than this, if the model was trained for it.
 const MIN_WINDOW: u32 = 4096;
+/// llama.cpp's own limit of sequence ids (`LLAMA_MAX_SEQ`).
+const MOST_ROWS: u32 = 256;
+/// Sequence ids for ended sequences beyond one for each slot. Each costs a row of logits in buffers.
+const ENDED_ROWS: u32 = 32;
 /// llama.cpp rounds the context up to this.
 const CELL_STEP: u32 = 256;
 /// Prefill tokens per step beside running streams. On two cores a chunk of a 135M model takes
@@ -31,6 +35,8 @@ pub(crate) struct Capacity {
     pub(crate) cells: u32,
     /// Sequences that run at once.
     pub(crate) slots: u32,
+    /// Sequence ids of the KV cache: `slots`, and some for what ended and may be used again.
+    pub(crate) rows: u32,
     /// Prefill tokens per step while others decode.
     pub(crate) chunk: u32,
     /// Prefill tokens per step while nothing decodes.
@@ -64,7 +70,9 @@ impl Capacity {
         let cells = options.kv_tokens.unwrap_or(default_cells).max(window).next_multiple_of(CELL_STEP);
         let chunk = options.prefill_chunk.unwrap_or(if on_gpu { GPU_CHUNK } else { CPU_CHUNK }).max(1);
         let threads = options.threads.unwrap_or_else(default_threads).max(1);
-        Ok(Self { window, cells, slots: options.slots.max(1), chunk, batch: chunk.saturating_mul(2), threads })
+        let slots = options.slots.clamp(1, MOST_ROWS);
+        let rows = if options.prefix_cache { (2 * slots + ENDED_ROWS).min(MOST_ROWS) } else { slots };
+        Ok(Self { window, cells, slots, rows, chunk, batch: chunk.saturating_mul(2), threads })
     }
 
     /// Most tokens that one step can hold.
@@ -79,7 +87,7 @@ impl Capacity {
             .with_n_ctx(NonZeroU32::new(self.cells))
             .with_n_batch(self.max_step_tokens())
             .with_n_ubatch(self.max_step_tokens())
-            .with_n_seq_max(self.slots)
+            .with_n_seq_max(self.rows)
             .with_kv_unified(true)
             .with_n_threads(threads)
             .with_n_threads_batch(threads)

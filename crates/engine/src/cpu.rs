@@ -12,6 +12,7 @@
 
 mod backend;
 mod features;
+mod load;
 mod prove;
 mod self_test;
 mod threads;
@@ -22,6 +23,7 @@ use std::sync::{Mutex, PoisonError};
 
 pub use backend::backend_features;
 pub use features::CpuFeatures;
+pub(crate) use load::Governor;
 pub use prove::{Proof, ProofError, Prover, prove};
 pub use self_test::{SelfTestError, SelfTestReport, self_test};
 pub use threads::{POLL, ThreadPool, available_cores, set_threads};

@@ -17,12 +17,15 @@ pub mod logprobs;
 pub mod metrics;
 pub mod options;
 pub mod sampler;
-pub mod scheduler;
 pub mod server;
 pub mod template;
 
 mod capacity;
+mod draft;
 mod model;
+mod pace;
+mod prefix_cache;
+mod scheduler;
 mod sequence;
 mod stop;
 mod utf8;

@@ -60,6 +60,12 @@ pub struct Metrics {
     cut: Counter,
     cancelled: Counter,
     preemptions: Counter,
+    prefix_queries: Counter,
+    prefix_hits: Counter,
+    cached_cells: Gauge,
+    evicted_cells: Gauge,
+    draft_tokens: Counter,
+    accepted_tokens: Counter,
     first_token: DurationHistogram,
     next_token: DurationHistogram,
     whole_request: DurationHistogram,
@@ -89,6 +95,12 @@ impl Metrics {
             cut: of_reason(FinishReason::Length),
             cancelled: Counter::default(),
             preemptions: Counter::default(),
+            prefix_queries: Counter::default(),
+            prefix_hits: Counter::default(),
+            cached_cells: Gauge::default(),
+            evicted_cells: Gauge::default(),
+            draft_tokens: Counter::default(),
+            accepted_tokens: Counter::default(),
             first_token: DurationHistogram::new(FIRST_TOKEN),
             next_token: DurationHistogram::new(NEXT_TOKEN),
             whole_request: DurationHistogram::new(WHOLE_REQUEST),
@@ -110,6 +122,14 @@ impl Metrics {
         registry.register("vllm:generation_tokens", "Tokens generated", self.generation_tokens.clone());
         registry.register("vllm:request_success", "Generations that ended, by reason", finished);
         registry.register("vllm:num_preemptions", "Sequences put back to the queue", self.preemptions.clone());
+        registry.register("vllm:prefix_cache_queries", "Prompt tokens looked up", self.prefix_queries.clone());
+        registry.register("vllm:prefix_cache_hits", "Prompt tokens found in the cache", self.prefix_hits.clone());
+        registry.register("vllm:spec_decode_num_draft_tokens", "Tokens guessed", self.draft_tokens.clone());
+        registry.register(
+            "vllm:spec_decode_num_accepted_tokens",
+            "Guessed tokens that were right",
+            self.accepted_tokens.clone(),
+        );
         registry.register(
             "vllm:time_to_first_token_seconds",
             "From submission to the first token",
@@ -126,6 +146,16 @@ impl Metrics {
             "lla_engine_cancelled",
             "Generations whose caller left before the end",
             self.cancelled.clone(),
+        );
+        registry.register(
+            "lla_engine_prefix_cache_cells",
+            "KV cells of ended sequences, free to be taken",
+            self.cached_cells.clone(),
+        );
+        registry.register(
+            "lla_engine_prefix_cache_evicted_cells",
+            "KV cells taken from ended sequences so far",
+            self.evicted_cells.clone(),
         );
         registry.register("lla_engine_threads", "Threads of a step", self.threads.clone());
     }
@@ -147,6 +177,24 @@ impl Metrics {
         #[expect(clippy::cast_precision_loss, reason = "a share for a dashboard; counts are far below 2^52")]
         let share = cells_used as f64 / cells_total.max(1) as f64;
         self.cells.set(share);
+    }
+
+    /// A prompt was looked up in the prefix cache: its tokens, and how many were there.
+    pub fn prefix_cache(&self, tokens: usize, found: usize) {
+        self.prefix_queries.inc_by(tokens as u64);
+        self.prefix_hits.inc_by(found as u64);
+    }
+
+    /// KV cells that ended sequences left behind, and how many have been taken from such so far.
+    pub fn cached_cells(&self, cells: usize, evicted: u64) {
+        self.cached_cells.set(i64::try_from(cells).unwrap_or(i64::MAX));
+        self.evicted_cells.set(i64::try_from(evicted).unwrap_or(i64::MAX));
+    }
+
+    /// So many tokens were guessed, and so many of them right.
+    pub fn drafts(&self, guessed: usize, right: usize) {
+        self.draft_tokens.inc_by(guessed as u64);
+        self.accepted_tokens.inc_by(right as u64);
     }
 
     /// Threads that the next steps use.
@@ -215,6 +263,8 @@ mod tests {
         metrics.finished(FinishReason::Length, Duration::from_secs(2));
         metrics.preempted(2);
         metrics.cancelled();
+        metrics.prefix_cache(10, 6);
+        metrics.drafts(4, 3);
         metrics.threads(2);
         metrics.step(Duration::from_millis(9), 64, 0);
         let text = metrics.render().expect("text");
@@ -229,6 +279,8 @@ mod tests {
             r#"vllm:inter_token_latency_seconds_bucket{model_name="tiny",le="0.0025"} 1"#,
             r#"vllm:e2e_request_latency_seconds_bucket{model_name="tiny",le="+Inf"} 1"#,
             r#"lla_engine_cancelled_total{model_name="tiny"} 1"#,
+            r#"vllm:prefix_cache_hits_total{model_name="tiny"} 6"#,
+            r#"vllm:spec_decode_num_accepted_tokens_total{model_name="tiny"} 3"#,
             r#"lla_engine_threads{model_name="tiny"} 2"#,
         ] {
             assert!(text.contains(&format!("{line}\n")), "{line} is missing in\n{text}");

@@ -70,6 +70,11 @@ impl Model {
         width * u64::from(weights.n_layer()) * 2 * 2
     }
 
+    /// Whether a sequence can go on from any point of another one, or of itself: a recurrent state can not.
+    pub(crate) fn can_share_cells(&self) -> bool {
+        !self.weights.is_recurrent() && !self.weights.is_hybrid()
+    }
+
     /// Whether chat requests can be served.
     pub(crate) fn has_chat_template(&self) -> bool {
         self.template.is_some()

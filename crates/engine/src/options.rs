@@ -40,6 +40,10 @@ pub struct EngineOptions {
     pub exit_with_stdin: bool,
     /// Name of the CPU code to run; `None`: the best that works.
     pub cpu: Option<String>,
+    /// Keep what ended sequences computed, and use it for prompts that begin alike.
+    pub prefix_cache: bool,
+    /// Guess tokens that repeat earlier ones, and check several in one step.
+    pub drafts: bool,
 }
 
 impl Default for EngineOptions {
@@ -59,6 +63,8 @@ impl Default for EngineOptions {
             defaults: SamplingDefaults::default(),
             exit_with_stdin: false,
             cpu: None,
+            prefix_cache: true,
+            drafts: true,
         }
     }
 }

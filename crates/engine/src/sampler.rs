@@ -6,7 +6,7 @@
 //! token takes exactly one number from the sequence's own generator, so the same seed and the same
 //! logits give the same tokens, whatever else runs.
 //!
-//! What it does not: know tokens' texts, decide when a generation ends, constrain to a grammar.
+//! What it does not: know tokens' texts, decide when a generation ends, or which tokens a grammar allows.
 //!
 //! Nothing is sorted that need not be and nothing is allocated per token once the buffers have grown:
 //! see `candidates.rs`. Start at [`Sampler::sample`].
@@ -64,6 +64,26 @@ impl Default for SamplingParams {
     }
 }
 
+/// Which tokens may be chosen.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Choice<'a> {
+    /// Never these (the end token when it is to be ignored).
+    pub banned: &'a [u32],
+    /// Only these, when there is a restriction: bit `i` of word `i / 32` stands for token `i`.
+    pub allowed: Option<&'a [u32]>,
+}
+
+impl Choice<'_> {
+    fn is_free(&self) -> bool {
+        self.banned.is_empty() && self.allowed.is_none()
+    }
+
+    fn allows(&self, token: u32) -> bool {
+        let bit = |words: &[u32]| words.get(token as usize / 32).is_some_and(|word| word >> (token % 32) & 1 == 1);
+        !self.banned.contains(&token) && self.allowed.is_none_or(bit)
+    }
+}
+
 /// Chooses the tokens of one sequence.
 #[derive(Debug)]
 pub struct Sampler {
@@ -91,20 +111,19 @@ impl Sampler {
         Self { params, rng, seen, penalized, scores: Vec::new(), candidates: Candidates::default() }
     }
 
-    /// Chooses the next token from the logits of the whole vocabulary. `banned` tokens (the end
-    /// token when it is to be ignored) are never chosen as long as another one can be.
+    /// Chooses the next token from the logits of the whole vocabulary, among those that `choice` allows.
     ///
     /// NaN counts as impossible, +inf as the largest number. When nothing is possible the first
-    /// token that is not banned is taken. Call [`Self::accept`] with what becomes part of the answer.
-    pub fn sample(&mut self, logits: &[f32], banned: &[u32]) -> u32 {
-        if self.is_greedy() && !self.penalized && self.params.logit_bias.is_empty() && banned.is_empty() {
+    /// token that is allowed is taken. Call [`Self::accept`] with what becomes part of the answer.
+    pub fn sample(&mut self, logits: &[f32], choice: Choice<'_>) -> u32 {
+        if self.is_greedy() && !self.penalized && self.params.logit_bias.is_empty() && choice.is_free() {
             return first_of_largest(logits);
         }
-        self.score(logits, banned);
+        self.score(logits, choice);
         let best = first_of_largest(&self.scores);
         let best_score = self.scores.get(best as usize).copied().unwrap_or(f32::NEG_INFINITY);
         if best_score == f32::NEG_INFINITY {
-            return first_allowed(logits.len(), banned);
+            return first_allowed(logits.len(), choice);
         }
         if self.is_greedy() {
             return best;
@@ -126,7 +145,7 @@ impl Sampler {
     }
 
     /// Fills `scores`: logits, bias, penalties, bans; no NaN and no +inf remain.
-    fn score(&mut self, logits: &[f32], banned: &[u32]) {
+    fn score(&mut self, logits: &[f32], choice: Choice<'_>) {
         self.scores.clear();
         self.scores.extend(logits.iter().map(|&logit| finite_or_impossible(logit)));
         for &(token, bias) in &self.params.logit_bias {
@@ -135,10 +154,13 @@ impl Sampler {
             }
         }
         self.penalize();
-        for &token in banned {
+        for &token in choice.banned {
             if let Some(score) = self.scores.get_mut(token as usize) {
                 *score = f32::NEG_INFINITY;
             }
+        }
+        if let Some(allowed) = choice.allowed {
+            forbid_others(&mut self.scores, allowed);
         }
     }
 
@@ -180,8 +202,23 @@ fn first_of_largest(values: &[f32]) -> u32 {
     best
 }
 
-fn first_allowed(vocabulary: usize, banned: &[u32]) -> u32 {
-    (0_u32..).zip(0..vocabulary).map(|(token, _)| token).find(|token| !banned.contains(token)).unwrap_or(0)
+fn first_allowed(vocabulary: usize, choice: Choice<'_>) -> u32 {
+    (0_u32..).zip(0..vocabulary).map(|(token, _)| token).find(|&token| choice.allows(token)).unwrap_or(0)
+}
+
+/// Makes every token impossible whose bit is not set; a mask that is too short forbids the rest.
+fn forbid_others(scores: &mut [f32], allowed: &[u32]) {
+    let words = allowed.iter().copied().chain(std::iter::repeat(0));
+    for (block, word) in scores.chunks_mut(32).zip(words) {
+        match word {
+            0 => block.fill(f32::NEG_INFINITY),
+            u32::MAX => {}
+            word => {
+                let bits = block.iter_mut().enumerate().filter(|(bit, _)| word >> bit & 1 == 0);
+                bits.for_each(|(_, score)| *score = f32::NEG_INFINITY);
+            }
+        }
+    }
 }
 
 /// 0 up to 1, 1 excluded: 53 random bits.

@@ -1,283 +1,366 @@
 //! What runs in the next step of the engine: which sequences decode, which prompts are prefilled and
-//! how far, who is let in, who has to give its cells back.
+//! how far, who is let in, who has to give its cells back, what is taken from the prefix cache.
 //!
 //! What it does not: time, I/O, llama.cpp. It is a pure state machine that the worker drives:
-//! [`Scheduler::submit`], then per step [`Scheduler::plan`], [`Scheduler::appended`] for each token
-//! that was sampled, [`Scheduler::remove`] for each sequence that ended.
+//! [`Scheduler::submit`], then per step [`Scheduler::plan`], [`Scheduler::advance`] for each sequence
+//! that got tokens, [`Scheduler::remove`] for each that ended.
 //!
 //! The rules, in order:
-//! 1. The sequences that run never hold more tokens than there are cells: while they would, the
-//!    youngest one is preempted. The oldest never is, and it can always reach the window because
-//!    there are at least as many cells as the window has tokens. So the oldest always moves on and
-//!    nothing starves.
+//! 1. The sequences that run never need more cells than there are: while they would, the youngest one is
+//!    preempted. The oldest never is, and it can always reach the window because there are at least as
+//!    many cells as the window has tokens. So the oldest always moves on and nothing starves. Cells of
+//!    ended sequences (the prefix cache) are taken whenever a running one needs them.
 //! 2. First come, first served: the head of the queue is let in when a slot and enough cells are
 //!    free, and nothing behind it overtakes it, even if it would fit. A preempted sequence goes back
 //!    to the head, so running sequences and queue together are always in order of arrival.
-//! 3. Every decoding sequence gets its token in every step. What is left is given to prompts, the
-//!    oldest first, as far as the budget of the step goes; several short ones share a step.
+//! 3. What an earlier sequence has computed is not computed again: a prompt starts behind the longest
+//!    beginning that is in the cache. While an earlier one is still busy with a beginning that both
+//!    share, the later one *follows*: it waits for it instead of doing the same work beside it.
+//! 4. Every decoding sequence gets a token in every step. What is left is given to further certain
+//!    tokens of decoding sequences, to drafts, and to prompts, the oldest first, as far as the budget of
+//!    the step goes; several short ones share a step.
 //!
 //! Start at [`Scheduler::plan`].
 
 use std::collections::VecDeque;
 
-use thiserror::Error;
+use crate::prefix_cache::{KvOp, PrefixCache, Row, common_prefix};
 
+mod running;
 #[cfg(test)]
 mod tests;
 
+use running::Running;
+
 /// Names a sequence; unique over the life of the scheduler.
-pub type SequenceId = u64;
+pub(crate) type SequenceId = u64;
 
 /// Free cells that admission leaves per running sequence, so that the next tokens of those that run
 /// do not at once push out the one that was let in.
 const HEADROOM: usize = 64;
+/// Fewer shared tokens than this are computed again rather than waited for.
+const WORTH_FOLLOWING: usize = 32;
 
 /// What there is to share out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Sequences that may run at once.
-    pub slots: usize,
+    pub(crate) slots: usize,
+    /// Sequence ids of the KV cache, for running and for ended sequences; raised to `slots`.
+    pub(crate) rows: usize,
     /// Tokens that the KV cache holds; raised to `window` when it is smaller.
-    pub cells: usize,
+    pub(crate) cells: usize,
     /// The most tokens one sequence may have, prompt and answer together.
-    pub window: usize,
+    pub(crate) window: usize,
     /// Prompt tokens per step beside decoding sequences (these come on top: one token each).
-    pub chunk: usize,
+    pub(crate) chunk: usize,
     /// Prompt tokens per step when nothing decodes.
-    pub batch: usize,
-    /// Sequences that may wait beyond those that a free slot is there for.
-    pub queue: usize,
+    pub(crate) batch: usize,
+    /// Whether what was computed is used again by other sequences.
+    pub(crate) reuse: bool,
 }
 
-/// The queue takes nothing more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the queue is full: {waiting} requests wait, the limit is {limit}")]
-pub struct QueueFull {
-    /// Sequences that wait.
-    pub waiting: usize,
-    /// Sequences that may wait ([`Limits::queue`]).
-    pub limit: usize,
+/// A sequence to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Submission {
+    /// Its name.
+    pub(crate) id: SequenceId,
+    /// Its tokens so far, at least one.
+    pub(crate) tokens: Vec<u32>,
+    /// The adapter it runs with; 0 is none.
+    pub(crate) adapter: u32,
+    /// All of its prompt has to be computed (its logits are wanted), whatever the cache holds.
+    pub(crate) fresh: bool,
 }
 
 /// Compute tokens `start..start + len` of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Work {
+pub(crate) struct Work {
     /// The sequence.
-    pub id: SequenceId,
-    /// The slot it runs in.
-    pub slot: usize,
+    pub(crate) id: SequenceId,
+    /// The row of the KV cache it runs in.
+    pub(crate) row: Row,
     /// Index of the first token to compute.
-    pub start: usize,
-    /// How many; at least 1.
-    pub len: usize,
+    pub(crate) start: usize,
+    /// How many; at least 1. The last `draft` of them are guesses.
+    pub(crate) len: usize,
+    /// Guessed tokens behind the known ones; 0 unless `sample`.
+    pub(crate) draft: usize,
     /// The range reaches the end of the sequence: a next token is to be sampled.
-    pub sample: bool,
+    pub(crate) sample: bool,
+    /// The sequence is past its prompt.
+    pub(crate) decodes: bool,
 }
 
-/// One step. The three lists are to be followed in this order.
+/// A sequence that begins (or begins again after it was preempted).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Begun {
+    /// Which.
+    pub(crate) id: SequenceId,
+    /// Tokens that came from the prefix cache.
+    pub(crate) cached: usize,
+}
+
+/// One step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// Sequences that lose their slot: drop their cells. They wait at the head of the queue and will
-    /// be prefilled again from token 0, answer so far included.
-    pub preempted: Vec<(SequenceId, usize)>,
-    /// Sequences that got a slot.
-    pub admitted: Vec<(SequenceId, usize)>,
+pub(crate) struct Plan {
+    /// What is to be done to the cells before anything is computed, in this order.
+    pub(crate) kv: Vec<KvOp>,
+    /// Sequences that lost their slot. They wait at the head of the queue and go on later.
+    pub(crate) preempted: Vec<SequenceId>,
+    /// Sequences whose first range is in `work`.
+    pub(crate) begun: Vec<Begun>,
     /// What to compute: decoding sequences first, then prompts; each in order of arrival.
-    pub work: Vec<Work>,
-}
-
-/// A sequence that waits.
-#[derive(Debug)]
-struct Waiting {
-    id: SequenceId,
-    /// Its prompt, and what it had already said before it was preempted.
-    tokens: usize,
-}
-
-/// A sequence in a slot.
-#[derive(Debug)]
-struct Running {
-    id: SequenceId,
-    slot: usize,
-    /// Tokens known: prompt and answer so far.
-    tokens: usize,
-    /// Tokens whose cells are filled; at most `tokens`.
-    computed: usize,
-}
-
-impl Running {
-    fn pending(&self) -> usize {
-        self.tokens - self.computed
-    }
-
-    fn decodes(&self) -> bool {
-        self.computed > 0 && self.pending() == 1
-    }
-
-    /// Takes the next `len` tokens into the step.
-    fn advance(&mut self, len: usize) -> Work {
-        let start = self.computed;
-        self.computed += len;
-        Work { id: self.id, slot: self.slot, start, len, sample: self.computed == self.tokens }
-    }
+    pub(crate) work: Vec<Work>,
 }
 
 /// Decides what runs; see the module's rules.
 #[derive(Debug)]
-pub struct Scheduler {
+pub(crate) struct Scheduler {
     limits: Limits,
     /// Cells that admission leaves free per running sequence.
     headroom: usize,
     /// In order of arrival.
     running: Vec<Running>,
-    /// In order of arrival; everything here arrived after everything in `running`.
-    queue: VecDeque<Waiting>,
-    slot_taken: Vec<bool>,
+    /// In order of arrival; all of them later than those that run.
+    queue: VecDeque<Submission>,
+    cache: PrefixCache,
 }
 
 impl Scheduler {
-    /// A scheduler with nothing to do. Limits of 0 that would stop all work (slots, window, chunk,
-    /// batch) count as 1.
+    /// A scheduler with nothing to do. Limits that could stop everything are raised: one slot, one
+    /// token per step, cells for one whole window.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        let slots = limits.slots.max(1);
+    pub(crate) fn new(limits: Limits) -> Self {
         let window = limits.window.max(1);
+        let slots = limits.slots.max(1);
         let cells = limits.cells.max(window);
-        let limits = Limits {
-            slots,
-            cells,
-            window,
-            chunk: limits.chunk.max(1),
-            batch: limits.batch.max(1),
-            queue: limits.queue,
-        };
+        let (rows, chunk, batch) = (limits.rows.max(slots), limits.chunk.max(1), limits.batch.max(1));
+        let limits = Limits { slots, rows, cells, window, chunk, batch, reuse: limits.reuse };
         // At most a quarter of the cells is kept back, however small the cache and many the slots.
         let headroom = HEADROOM.min(cells / (4 * slots));
-        Self { limits, headroom, running: Vec::new(), queue: VecDeque::new(), slot_taken: vec![false; slots] }
+        Self { limits, headroom, running: Vec::new(), queue: VecDeque::new(), cache: PrefixCache::new(rows) }
     }
 
     /// Puts a sequence at the end of the queue. The caller has checked that the prompt has at least
-    /// one token and fits the window, and ends the sequence when it has filled the window.
-    ///
-    /// # Errors
-    /// [`QueueFull`] when as many wait as may.
-    pub fn submit(&mut self, id: SequenceId, prompt_tokens: usize) -> Result<(), QueueFull> {
-        debug_assert!((1..=self.limits.window).contains(&prompt_tokens), "{prompt_tokens} tokens");
-        // Those that the next plan lets in are in the queue only until then.
-        let free_slots = self.limits.slots - self.running.len();
-        if self.queue.len() >= self.limits.queue.saturating_add(free_slots) {
-            return Err(QueueFull { waiting: self.queue.len(), limit: self.limits.queue });
-        }
-        self.queue.push_back(Waiting { id, tokens: prompt_tokens });
-        Ok(())
+    /// one token and fits the window, bounds the queue, and ends the sequence when it has filled the
+    /// window.
+    pub(crate) fn submit(&mut self, submission: Submission) {
+        debug_assert!((1..=self.limits.window).contains(&submission.tokens.len()));
+        self.queue.push_back(submission);
     }
 
-    /// Plans the next step and takes it as done: the tokens in [`Plan::work`] count as computed.
+    /// Wishes to try this many guessed tokens of a sequence in the next step; as many as fit are in
+    /// [`Work::draft`].
+    pub(crate) fn propose(&mut self, id: SequenceId, draft: usize) {
+        if let Some(sequence) = self.find(id) {
+            sequence.proposed = draft;
+        }
+    }
+
+    /// Plans the next step and takes it as done: the tokens in [`Plan::work`] count as computed, except
+    /// for drafts.
     ///
     /// An empty `work` means that nothing is to be computed now: all sequences have ended, or wait
-    /// for [`Self::appended`].
-    pub fn plan(&mut self) -> Plan {
+    /// for [`Self::advance`].
+    pub(crate) fn plan(&mut self) -> Plan {
+        self.settle();
+        // Followers whose leaders left early need more than they promised, so they begin before anybody
+        // is preempted; those that are let in now need just what was asked for.
+        let mut begun = self.begin();
         let preempted = self.preempt();
-        let admitted = self.admit();
-        Plan { preempted, admitted, work: self.share_step() }
+        begun.retain(|begun| !preempted.contains(&begun.id));
+        self.admit();
+        begun.extend(self.begin());
+        let work = self.share_step();
+        Plan { kv: self.cache.take_ops(), preempted, begun, work }
     }
 
-    /// One sampled token was appended to the sequence. Unknown sequences are ignored (they were
+    /// Tokens were appended to the sequence, sampled or otherwise certain. The first `verified` of them
+    /// were drafts of the last step: their cells are filled. Unknown sequences are ignored (they were
     /// cancelled in between).
-    pub fn appended(&mut self, id: SequenceId) {
-        if let Some(sequence) = self.running.iter_mut().find(|sequence| sequence.id == id) {
-            sequence.tokens += 1;
-            debug_assert!(sequence.tokens <= self.limits.window, "the sequence has left its window");
-        }
+    pub(crate) fn advance(&mut self, id: SequenceId, tokens: &[u32], verified: usize) {
+        let window = self.limits.window;
+        let Some(sequence) = self.find(id) else { return };
+        sequence.tokens.extend_from_slice(tokens);
+        sequence.computed += verified;
+        sequence.decodes = true;
+        debug_assert!(sequence.tokens.len() <= window, "the sequence has left its window");
     }
 
-    /// Forgets a sequence that finished, failed or was cancelled. `None`: unknown; `Some(None)`: it
-    /// waited; `Some(Some(slot))`: it ran there, and its cells are to be dropped.
-    pub fn remove(&mut self, id: SequenceId) -> Option<Option<usize>> {
+    /// Forgets a sequence that finished, failed or was cancelled. What it computed stays in the prefix
+    /// cache, unless `spoilt`. False: unknown.
+    pub(crate) fn remove(&mut self, id: SequenceId, spoilt: bool) -> bool {
         if let Some(index) = self.running.iter().position(|sequence| sequence.id == id) {
-            let slot = self.running.remove(index).slot;
-            self.slot_taken[slot] = false;
-            return Some(Some(slot));
+            let mut sequence = self.running.remove(index);
+            if spoilt {
+                sequence.discard(&mut self.cache);
+            } else {
+                sequence.settle(&mut self.cache);
+                sequence.release(&mut self.cache, self.limits.reuse);
+            }
+            return true;
         }
-        let index = self.queue.iter().position(|waiting| waiting.id == id)?;
+        let Some(index) = self.queue.iter().position(|waiting| waiting.id == id) else { return false };
         self.queue.remove(index);
-        Some(None)
+        true
     }
 
     /// Sequences in a slot.
     #[must_use]
-    pub fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.running.len()
     }
 
     /// Sequences in the queue, preempted ones included.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.queue.len()
     }
 
-    /// Cells that hold a token; never more than [`Limits::cells`].
+    /// The cache of beginnings.
     #[must_use]
-    pub fn cells_used(&self) -> usize {
-        self.running.iter().map(|sequence| sequence.computed).sum()
+    pub(crate) fn cache(&self) -> &PrefixCache {
+        &self.cache
     }
 
     /// Nothing runs and nothing waits.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.running.is_empty() && self.queue.is_empty()
     }
 
-    /// Cells that the running sequences need for all their tokens, computed or not.
+    fn find(&mut self, id: SequenceId) -> Option<&mut Running> {
+        self.running.iter_mut().find(|sequence| sequence.id == id)
+    }
+
+    /// What the last step computed is in the cells now.
+    fn settle(&mut self) {
+        for sequence in &mut self.running {
+            sequence.settle(&mut self.cache);
+        }
+    }
+
+    /// Cells that the running sequences need for all their known tokens.
     fn cells_promised(&self) -> usize {
-        self.running.iter().map(|sequence| sequence.tokens).sum()
+        self.cache.active_cells() + self.running.iter().map(Running::missing).sum::<usize>()
     }
 
     /// Sends the youngest back to the queue until the others fit.
-    fn preempt(&mut self) -> Vec<(SequenceId, usize)> {
+    fn preempt(&mut self) -> Vec<SequenceId> {
         let mut preempted = Vec::new();
         while self.running.len() > 1 && self.cells_promised() > self.limits.cells {
-            let Some(youngest) = self.running.pop() else { break };
-            self.slot_taken[youngest.slot] = false;
-            self.queue.push_front(Waiting { id: youngest.id, tokens: youngest.tokens });
-            preempted.push((youngest.id, youngest.slot));
+            let Some(mut youngest) = self.running.pop() else { break };
+            youngest.release(&mut self.cache, self.limits.reuse);
+            preempted.push(youngest.id);
+            self.queue.push_front(youngest.into_submission());
         }
         preempted
     }
 
     /// Lets the head of the queue in as long as it fits.
-    fn admit(&mut self) -> Vec<(SequenceId, usize)> {
-        let mut admitted = Vec::new();
+    fn admit(&mut self) {
         while let Some(head) = self.queue.front() {
-            let Some(slot) = self.slot_taken.iter().position(|taken| !taken) else { break };
+            if self.running.len() >= self.limits.slots {
+                break;
+            }
+            let leader = self.leader(head);
+            // What is in the cache becomes active by the fork, unless it is already: counting it as needed
+            // is right or too much, never too little.
+            let needed = head.tokens.len() - leader.map_or(0, |(_, shared)| shared);
             let headroom = self.headroom * (self.running.len() + 1);
-            let fits = self.cells_promised() + head.tokens + headroom <= self.limits.cells;
             // Alone, a sequence needs no headroom: it has the whole cache to grow into.
+            let fits = self.cells_promised() + needed + headroom <= self.limits.cells;
             if !fits && !self.running.is_empty() {
                 break;
             }
-            let Some(Waiting { id, tokens }) = self.queue.pop_front() else { break };
-            self.slot_taken[slot] = true;
-            self.running.push(Running { id, slot, tokens, computed: 0 });
-            admitted.push((id, slot));
+            let Some(head) = self.queue.pop_front() else { break };
+            self.running.push(Running::new(head, leader));
         }
-        admitted
     }
 
-    /// Shares the step out over the running sequences. All of it has cells: see rule 1.
-    fn share_step(&mut self) -> Vec<Work> {
-        let (decoding, prefilling): (Vec<_>, Vec<_>) =
-            self.running.iter_mut().filter(|sequence| sequence.pending() > 0).partition(|sequence| sequence.decodes());
-        let mut budget = if decoding.is_empty() { self.limits.batch } else { self.limits.chunk };
-        let mut work: Vec<Work> = decoding.into_iter().map(|sequence| sequence.advance(1)).collect();
-        for sequence in prefilling {
-            let len = sequence.pending().min(budget);
-            if len == 0 {
-                break;
-            }
-            budget -= len;
-            work.push(sequence.advance(len));
+    /// The running sequence that is about to compute what this one begins with, and how much of it, when
+    /// waiting for it is worth it.
+    fn leader(&self, waiting: &Submission) -> Option<(SequenceId, usize)> {
+        if !self.limits.reuse || waiting.fresh {
+            return None;
         }
-        work
+        let reusable = &waiting.tokens[..waiting.tokens.len() - 1];
+        let busy = self.running.iter().filter(|sequence| sequence.adapter == waiting.adapter);
+        let shared = busy.map(|sequence| (sequence, common_prefix(&sequence.tokens, reusable)));
+        let (leader, shared) = shared.max_by_key(|&(_, shared)| shared)?;
+        let there = self.cache.longest(waiting.adapter, reusable).len;
+        (leader.computed < shared && shared >= there + WORTH_FOLLOWING).then_some((leader.id, shared))
+    }
+
+    /// Gives rows to admitted sequences whose leaders are far enough, or gone.
+    fn begin(&mut self) -> Vec<Begun> {
+        let mut begun = Vec::new();
+        for index in 0..self.running.len() {
+            if self.running[index].row.is_some() {
+                continue;
+            }
+            let waits = self.running[index].leader.is_some_and(|(leader, shared)| {
+                self.running[..index].iter().any(|other| other.id == leader && other.settled < shared)
+            });
+            if waits {
+                continue;
+            }
+            let sequence = &mut self.running[index];
+            sequence.begin(&mut self.cache, self.limits.reuse);
+            if sequence.row.is_some() {
+                begun.push(Begun { id: sequence.id, cached: sequence.computed });
+            }
+        }
+        begun
+    }
+
+    /// Shares the step out over the running sequences, and makes room for it.
+    fn share_step(&mut self) -> Vec<Work> {
+        let ready = |sequence: &Running| sequence.row.is_some() && sequence.pending() > 0;
+        let decoding: Vec<usize> = self.indexes(|sequence| ready(sequence) && sequence.decodes);
+        let prefilling: Vec<usize> = self.indexes(|sequence| ready(sequence) && !sequence.decodes);
+        let mut budget = if decoding.is_empty() { self.limits.batch } else { self.limits.chunk };
+        let mut lens = vec![0; self.running.len()];
+        // One token each, whatever the budget; then what else is certain.
+        for &index in &decoding {
+            let extra = (self.running[index].pending() - 1).min(budget);
+            budget -= extra;
+            lens[index] = 1 + extra;
+        }
+        let mut drafts = vec![0; self.running.len()];
+        // Prompts wait for nobody's guesses: these get half when there are prompts.
+        let mut guessing = if prefilling.is_empty() { budget } else { budget / 2 };
+        let certain: usize = lens.iter().sum::<usize>();
+        let prompts: usize = prefilling.iter().map(|&index| self.running[index].pending()).sum::<usize>().min(budget);
+        let mut room = self.limits.cells.saturating_sub(self.cache.active_cells() + certain + prompts);
+        for &index in &decoding {
+            let sequence = &self.running[index];
+            let window = self.limits.window.saturating_sub(sequence.tokens.len() + 1);
+            let reaches_end = lens[index] == sequence.pending();
+            let wanted = if reaches_end { sequence.proposed } else { 0 };
+            drafts[index] = wanted.min(guessing).min(window).min(room);
+            guessing -= drafts[index];
+            room -= drafts[index];
+            budget -= drafts[index];
+        }
+        for &index in &prefilling {
+            let len = self.running[index].pending().min(budget);
+            budget -= len;
+            lens[index] = len;
+        }
+        let total: usize = lens.iter().sum::<usize>() + drafts.iter().sum::<usize>();
+        // Rule 1 promises room for the certain tokens, and drafts were cut to what is left.
+        let made_room = self.cache.shrink_to(self.limits.cells - total.min(self.limits.cells));
+        debug_assert!(made_room, "running sequences hold more cells than there are");
+        let order = decoding.into_iter().chain(prefilling);
+        order
+            .filter(|&index| lens[index] > 0)
+            .filter_map(|index| self.running[index].take_step(lens[index], drafts[index]))
+            .collect()
+    }
+
+    fn indexes(&self, wanted: impl Fn(&Running) -> bool) -> Vec<usize> {
+        (0..self.running.len()).filter(|&index| wanted(&self.running[index])).collect()
     }
 }

@@ -3,11 +3,13 @@
 //! Knows nothing of llama.cpp: the worker hands in logits' winners with their bytes. So the rules of
 //! ending (turn end, stop string, length) are tested here without a model.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use lla_protocol::openai::{FinishReason, Usage};
+use lla_protocol::openai::{FinishReason, PromptTokensDetails, Usage};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use crate::draft::Drafter;
 use crate::error::EngineError;
 use crate::logprobs::TokenLogprobs;
 use crate::sampler::{Sampler, SamplingParams};
@@ -64,7 +66,20 @@ pub(crate) struct Sequence {
     /// `tokens` never grows beyond this.
     limit: usize,
     pub(crate) sampler: Sampler,
+    pub(crate) drafter: Drafter,
     pub(crate) ignore_eos: bool,
+    /// How many of the likeliest tokens to report for each place, if any.
+    pub(crate) logprobs: Option<usize>,
+    /// Log-probabilities of prompt tokens as they become known; `None`: not asked for, or sent.
+    pub(crate) prompt_logprobs: Option<Vec<TokenLogprobs>>,
+    /// Prompt tokens that came from the prefix cache.
+    cached: Option<usize>,
+    /// Log-probabilities of tokens whose text has not been sent, with the byte of the answer at which
+    /// each begins.
+    unsent: VecDeque<(usize, TokenLogprobs)>,
+    /// Bytes of the answer that its tokens stand for, and that were sent.
+    bytes_generated: usize,
+    bytes_sent: usize,
     stop: StopMatcher,
     utf8: Utf8Assembler,
     output: mpsc::UnboundedSender<Output>,
@@ -96,10 +111,17 @@ impl Sequence {
         let wanted = request.max_tokens.map_or(usize::MAX, |max| max as usize);
         Self {
             sampler: Sampler::new(request.params, &request.prompt),
+            drafter: Drafter::default(),
             tokens: request.prompt,
             prompt_len,
             limit: prompt_len.saturating_add(wanted).min(window),
             ignore_eos: request.ignore_eos,
+            logprobs: request.logprobs.map(|top| top as usize),
+            prompt_logprobs: request.prompt_logprobs.then(Vec::new),
+            cached: None,
+            unsent: VecDeque::new(),
+            bytes_generated: 0,
+            bytes_sent: 0,
             stop: StopMatcher::new(request.stop),
             utf8: Utf8Assembler::default(),
             output,
@@ -112,6 +134,34 @@ impl Sequence {
     /// Number of prompt tokens.
     pub(crate) fn prompt_len(&self) -> usize {
         self.prompt_len
+    }
+
+    /// Whether it wants anything but its prompt's log-probabilities.
+    pub(crate) fn generates(&self) -> bool {
+        self.limit > self.prompt_len
+    }
+
+    /// Whether guessing its next tokens makes sense: it decodes, and more than one may still come.
+    pub(crate) fn may_guess(&self) -> bool {
+        self.tokens.len() > self.prompt_len && self.tokens.len() + 1 < self.limit
+    }
+
+    /// Whether the logits at a position tell about a prompt token that was asked for.
+    pub(crate) fn scores_prompt_at(&self, position: usize) -> bool {
+        self.prompt_logprobs.is_some() && position + 1 < self.prompt_len
+    }
+
+    /// So many of its prompt's tokens came from the prefix cache. Only the first time counts: after a
+    /// preemption it is its own cells that it finds again.
+    pub(crate) fn note_cached(&mut self, tokens: usize) {
+        self.cached.get_or_insert(tokens);
+    }
+
+    /// Hands out the prompt's log-probabilities once all of them are known.
+    pub(crate) fn send_prompt(&mut self) {
+        if let Some(tokens) = self.prompt_logprobs.take() {
+            self.send(Output::Prompt(tokens));
+        }
     }
 
     /// Time since submission.
@@ -134,9 +184,19 @@ impl Sequence {
 
     /// Takes the next token. Sends its text when it is complete; tells why the generation has
     /// ended, if it has. `piece`: the bytes the token adds; `ends_turn`: it is an end-of-turn token.
-    pub(crate) fn accept(&mut self, token: u32, piece: &[u8], ends_turn: bool) -> Option<FinishReason> {
+    pub(crate) fn accept(
+        &mut self,
+        token: u32,
+        piece: &[u8],
+        ends_turn: bool,
+        logprobs: Option<TokenLogprobs>,
+    ) -> Option<FinishReason> {
         self.tokens.push(token);
         self.sampler.accept(token);
+        if let Some(logprobs) = logprobs {
+            self.unsent.push_back((self.bytes_generated, logprobs));
+        }
+        self.bytes_generated += piece.len();
         if ends_turn && !self.ignore_eos {
             self.flush();
             return Some(FinishReason::Stop);
@@ -166,7 +226,9 @@ impl Sequence {
 
     fn usage(&self) -> Usage {
         let count = |tokens: usize| u32::try_from(tokens).unwrap_or(u32::MAX);
-        Usage::new(count(self.prompt_len), count(self.tokens.len() - self.prompt_len))
+        let cached_tokens = self.cached.map(count);
+        let usage = Usage::new(count(self.prompt_len), count(self.tokens.len() - self.prompt_len));
+        Usage { prompt_tokens_details: cached_tokens.map(|_| PromptTokensDetails { cached_tokens }), ..usage }
     }
 
     /// Sends what was held back; true when a stop string was completed by it.
@@ -179,10 +241,18 @@ impl Sequence {
         self.stop.stopped()
     }
 
-    fn send_text(&self, text: String) {
-        if !text.is_empty() {
-            self.send(Output::Text { text, tokens: Vec::new() });
+    /// Sends text with its tokens: those that begin before its end. A token that is only partly in a
+    /// text that was cut at a stop string counts as in it.
+    fn send_text(&mut self, text: String) {
+        if text.is_empty() {
+            return;
         }
+        self.bytes_sent += text.len();
+        let mut tokens = Vec::new();
+        while let Some((_, logprobs)) = self.unsent.pop_front_if(|(start, _)| *start < self.bytes_sent) {
+            tokens.push(logprobs);
+        }
+        self.send(Output::Text { text, tokens });
     }
 
     fn send(&self, output: Output) {
@@ -240,7 +310,7 @@ mod tests {
             let mut pieces = "abcdef".bytes().map(|byte| (vec![byte], false)).chain([(Vec::new(), true)]);
             let reason = loop {
                 let (piece, ends_turn) = pieces.next().expect("ends before the pieces do");
-                if let Some(reason) = sequence.accept(7, &piece, ends_turn) {
+                if let Some(reason) = sequence.accept(7, &piece, ends_turn, None) {
                     break reason;
                 }
             };
@@ -253,15 +323,15 @@ mod tests {
     #[test]
     fn a_character_cut_by_the_length_limit_is_replaced_not_lost() {
         let (mut sequence, receiver) = start(Some(1), &[], 100);
-        assert_eq!(sequence.accept(7, &"é".as_bytes()[..1], false), Some(FinishReason::Length));
+        assert_eq!(sequence.accept(7, &"é".as_bytes()[..1], false, None), Some(FinishReason::Length));
         assert_eq!(texts(receiver).0, "\u{fffd}");
     }
 
     #[test]
     fn text_held_back_for_a_stop_string_comes_out_at_the_end() {
         let (mut sequence, receiver) = start(Some(2), &["abc"], 100);
-        assert_eq!(sequence.accept(7, b"a", false), None);
-        assert_eq!(sequence.accept(7, b"b", false), Some(FinishReason::Length));
+        assert_eq!(sequence.accept(7, b"a", false, None), None);
+        assert_eq!(sequence.accept(7, b"b", false, None), Some(FinishReason::Length));
         assert_eq!(texts(receiver).0, "ab");
     }
 }

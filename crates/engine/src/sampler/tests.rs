@@ -34,20 +34,46 @@ fn seeded(params: SamplingParams) -> Sampler {
     Sampler::new(SamplingParams { seed: Some(1), ..params }, &[])
 }
 
+fn banned(tokens: &[u32]) -> Choice<'_> {
+    Choice { banned: tokens, allowed: None }
+}
+
+#[test]
+fn only_allowed_tokens_are_chosen() {
+    let logits: Vec<f32> = (0_u8..100).map(f32::from).collect();
+    let only = |tokens: &[u32]| {
+        let mut words = vec![0_u32; 4];
+        tokens.iter().for_each(|&token| words[token as usize / 32] |= 1 << (token % 32));
+        words
+    };
+    let mut greedy = Sampler::new(SamplingParams { temperature: 0.0, ..Default::default() }, &[]);
+    let mut drawn = seeded(SamplingParams::default());
+    for allowed in [vec![3], vec![31, 32], vec![63, 64, 99], (0..64).collect()] {
+        let words = only(&allowed);
+        let choice = Choice { banned: &[], allowed: Some(&words) };
+        assert_eq!(Some(&greedy.sample(&logits, choice)), allowed.last());
+        assert!(allowed.contains(&drawn.sample(&logits, choice)));
+        let impossible = vec![f32::NAN; 100];
+        assert_eq!(Some(&greedy.sample(&impossible, choice)), allowed.first());
+    }
+    // A mask that ends early forbids the rest.
+    assert_eq!(greedy.sample(&logits, Choice { banned: &[], allowed: Some(&[0b110]) }), 2);
+}
+
 #[test]
 fn temperature_zero_takes_the_first_of_the_likeliest() {
     let mut greedy = Sampler::new(SamplingParams { temperature: 0.0, ..Default::default() }, &[]);
-    assert_eq!(greedy.sample(&[1.0, 3.0, f32::NAN, 3.0], &[]), 1);
-    assert_eq!(greedy.sample(&[1.0, 3.0, f32::NAN, 3.0], &[1]), 3);
-    assert_eq!(greedy.sample(&[f32::NEG_INFINITY, -1e30, f32::INFINITY], &[]), 2);
+    assert_eq!(greedy.sample(&[1.0, 3.0, f32::NAN, 3.0], Choice::default()), 1);
+    assert_eq!(greedy.sample(&[1.0, 3.0, f32::NAN, 3.0], banned(&[1])), 3);
+    assert_eq!(greedy.sample(&[f32::NEG_INFINITY, -1e30, f32::INFINITY], Choice::default()), 2);
 }
 
 #[test]
 fn nothing_possible_still_gives_a_token_that_is_not_banned() {
     for temperature in [0.0, 1.0] {
         let mut sampler = seeded(SamplingParams { temperature, ..Default::default() });
-        assert_eq!(sampler.sample(&[f32::NAN, f32::NEG_INFINITY, f32::NAN], &[0]), 1);
-        assert_eq!(sampler.sample(&[], &[]), 0);
+        assert_eq!(sampler.sample(&[f32::NAN, f32::NEG_INFINITY, f32::NAN], banned(&[0])), 1);
+        assert_eq!(sampler.sample(&[], Choice::default()), 0);
     }
 }
 
@@ -56,7 +82,7 @@ fn the_same_seed_gives_the_same_tokens() {
     let logits: Vec<f32> = (0..500_u16).map(|token| f32::from(token % 37) / 5.0).collect();
     let draw = |seed| -> Vec<u32> {
         let mut sampler = Sampler::new(SamplingParams { seed, ..Default::default() }, &[]);
-        (0..40).map(|_| sampler.sample(&logits, &[])).collect()
+        (0..40).map(|_| sampler.sample(&logits, Choice::default())).collect()
     };
     assert_eq!(draw(Some(42)), draw(Some(42)));
     assert_eq!(draw(Some(-1)), draw(Some(-1)));
@@ -71,7 +97,7 @@ fn penalties_follow_prompt_and_answer() {
         sampler.accept(1);
         sampler.accept(2);
         sampler.accept(2);
-        sampler.score(&[2.0, -2.0, 2.0, 2.0], &[]);
+        sampler.score(&[2.0, -2.0, 2.0, 2.0], Choice::default());
         sampler.scores
     };
     let none = SamplingParams::default();
@@ -92,9 +118,9 @@ fn bias_comes_before_penalties_and_outside_tokens_are_ignored() {
         ..Default::default()
     };
     let mut sampler = Sampler::new(params, &[0, 7]);
-    sampler.score(&[1.0, 2.0], &[8]);
+    sampler.score(&[1.0, 2.0], banned(&[8]));
     assert_eq!(sampler.scores, [1.0, 2.0]);
-    assert_eq!(sampler.sample(&[1.0, 2.0], &[]), 1);
+    assert_eq!(sampler.sample(&[1.0, 2.0], Choice::default()), 1);
 }
 
 #[test]
@@ -102,7 +128,7 @@ fn top_k_keeps_ties_and_top_p_one_token_at_least() {
     let logits = [1.0, 5.0, 5.0, 5.0, 0.0];
     let drawn = |params: SamplingParams| {
         let mut sampler = seeded(params);
-        let mut drawn: Vec<u32> = (0..200).map(|_| sampler.sample(&logits, &[])).collect();
+        let mut drawn: Vec<u32> = (0..200).map(|_| sampler.sample(&logits, Choice::default())).collect();
         drawn.sort_unstable();
         drawn.dedup();
         drawn
@@ -121,7 +147,7 @@ fn draws_follow_the_probabilities() {
     let mut sampler = seeded(params);
     let mut counts = [0_u32; 5];
     for _ in 0..100_000 {
-        counts[sampler.sample(&logits, &[]) as usize] += 1;
+        counts[sampler.sample(&logits, Choice::default()) as usize] += 1;
     }
     assert_eq!(counts[4], 0);
     for (token, probability) in expected {
@@ -191,7 +217,7 @@ proptest! {
         logits in prop::collection::vec(any::<f32>(), 1..300),
         temperature in any::<f32>(), top_p in any::<f32>(), min_p in any::<f32>(), top_k in any::<i32>(),
         penalties in any::<[f32; 3]>(), bias in prop::collection::vec((0_u32..400, any::<f32>()), 0..4),
-        banned in prop::collection::vec(0_u32..400, 0..4), seed in any::<i64>(),
+        forbidden in prop::collection::vec(0_u32..400, 0..4), seed in any::<i64>(),
     ) {
         let params = SamplingParams {
             temperature, top_p, top_k, min_p,
@@ -200,9 +226,10 @@ proptest! {
         };
         let mut sampler = Sampler::new(params, &[1, 2, 3]);
         for _ in 0..3 {
-            let token = sampler.sample(&logits, &banned);
+            let token = sampler.sample(&logits, banned(&forbidden));
             prop_assert!((token as usize) < logits.len());
-            prop_assert!(!banned.contains(&token) || (0..logits.len()).all(|other| banned.iter().any(|&b| b as usize == other)));
+            let all = (0..logits.len()).all(|other| forbidden.iter().any(|&token| token as usize == other));
+            prop_assert!(!forbidden.contains(&token) || all);
             sampler.accept(token);
         }
     }

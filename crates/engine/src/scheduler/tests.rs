@@ -3,104 +3,188 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::prefix_cache::cells::Cells;
 
 fn limits() -> Limits {
-    Limits { slots: 2, cells: 1000, window: 1000, chunk: 10, batch: 100, queue: 2 }
+    Limits { slots: 2, rows: 8, cells: 1000, window: 1000, chunk: 10, batch: 100, reuse: true }
 }
 
-fn work(id: SequenceId, slot: usize, start: usize, len: usize, sample: bool) -> Work {
-    Work { id, slot, start, len, sample }
+/// A sequence of `len` tokens that shares none with another id.
+fn submit(scheduler: &mut Scheduler, id: SequenceId, len: u32) {
+    let start = u32::try_from(id).unwrap() * 10_000;
+    scheduler.submit(Submission { id, tokens: (start..start + len).collect(), adapter: 0, fresh: false });
+}
+
+/// What a plan computes, without rows: id, start, length, draft, whether a token is sampled.
+fn work(plan: &Plan) -> Vec<(SequenceId, usize, usize, usize, bool)> {
+    plan.work.iter().map(|work| (work.id, work.start, work.len, work.draft, work.sample)).collect()
+}
+
+fn begun(plan: &Plan) -> Vec<(SequenceId, usize)> {
+    plan.begun.iter().map(|begun| (begun.id, begun.cached)).collect()
 }
 
 #[test]
 fn a_long_prompt_is_cut_into_batches_and_then_decodes() {
     let mut scheduler = Scheduler::new(limits());
-    scheduler.submit(7, 150).unwrap();
+    submit(&mut scheduler, 7, 150);
     let plan = scheduler.plan();
-    assert_eq!(plan.admitted, [(7, 0)]);
-    assert_eq!(plan.work, [work(7, 0, 0, 100, false)]);
-    assert_eq!(scheduler.plan().work, [work(7, 0, 100, 50, true)]);
-    assert_eq!(scheduler.plan().work, [], "nothing to compute until the sampled token is appended");
-    scheduler.appended(7);
-    assert_eq!(scheduler.plan().work, [work(7, 0, 150, 1, true)]);
-    assert_eq!(scheduler.cells_used(), 151);
-    assert_eq!(scheduler.remove(7), Some(Some(0)));
-    assert_eq!(scheduler.remove(7), None);
+    assert_eq!(begun(&plan), [(7, 0)]);
+    assert_eq!(work(&plan), [(7, 0, 100, 0, false)]);
+    assert_eq!(work(&scheduler.plan()), [(7, 100, 50, 0, true)]);
+    assert_eq!(work(&scheduler.plan()), [], "nothing to compute until the sampled token is appended");
+    scheduler.advance(7, &[1], 0);
+    assert_eq!(work(&scheduler.plan()), [(7, 150, 1, 0, true)]);
+    assert!(scheduler.remove(7, false));
+    assert!(!scheduler.remove(7, false));
     assert!(scheduler.is_idle());
-    assert_eq!(scheduler.cells_used(), 0);
+    assert_eq!((scheduler.cache().active_cells(), scheduler.cache().cells()), (0, 151));
 }
 
 #[test]
 fn decoding_goes_first_and_prompts_share_the_chunk() {
     let mut scheduler = Scheduler::new(Limits { slots: 4, ..limits() });
-    scheduler.submit(1, 5).unwrap();
+    submit(&mut scheduler, 1, 5);
     scheduler.plan();
-    scheduler.appended(1);
+    scheduler.advance(1, &[1], 0);
     for (id, prompt) in [(2, 4), (3, 4), (4, 40)] {
-        scheduler.submit(id, prompt).unwrap();
+        submit(&mut scheduler, id, prompt);
     }
-    let expected = [work(1, 0, 5, 1, true), work(2, 1, 0, 4, true), work(3, 2, 0, 4, true), work(4, 3, 0, 2, false)];
-    assert_eq!(scheduler.plan().work, expected);
+    let expected = [(1, 5, 1, 0, true), (2, 0, 4, 0, true), (3, 0, 4, 0, true), (4, 0, 2, 0, false)];
+    assert_eq!(work(&scheduler.plan()), expected);
 }
 
 #[test]
 fn admission_is_first_come_first_served() {
-    let mut scheduler = Scheduler::new(Limits { slots: 3, cells: 1000, ..limits() });
-    scheduler.submit(1, 600).unwrap();
-    scheduler.submit(2, 600).unwrap();
-    scheduler.submit(3, 1).unwrap();
-    assert_eq!(scheduler.plan().admitted, [(1, 0)], "3 would fit, but must not overtake 2");
-    assert_eq!((scheduler.running(), scheduler.waiting()), (1, 2));
-    scheduler.remove(1);
-    assert_eq!(scheduler.plan().admitted, [(2, 0), (3, 1)]);
-}
-
-#[test]
-fn the_queue_is_bounded_but_free_slots_do_not_count() {
-    let mut scheduler = Scheduler::new(limits());
-    for id in 0..4 {
-        scheduler.submit(id, 10).unwrap();
+    let mut scheduler = Scheduler::new(Limits { slots: 3, ..limits() });
+    for (id, prompt) in [(1, 600), (2, 600), (3, 1)] {
+        submit(&mut scheduler, id, prompt);
     }
-    assert_eq!(scheduler.submit(4, 10), Err(QueueFull { waiting: 4, limit: 2 }));
-    scheduler.plan();
-    assert_eq!(scheduler.submit(4, 10), Err(QueueFull { waiting: 2, limit: 2 }));
-    assert_eq!(scheduler.remove(3), Some(None));
-    scheduler.submit(4, 10).unwrap();
+    assert_eq!(begun(&scheduler.plan()), [(1, 0)], "3 would fit, but must not overtake 2");
+    assert_eq!((scheduler.running(), scheduler.waiting()), (1, 2));
+    scheduler.remove(1, true);
+    assert_eq!(begun(&scheduler.plan()), [(2, 0), (3, 0)]);
 }
 
 #[test]
 fn the_youngest_gives_way_and_comes_back_first() {
-    let mut scheduler = Scheduler::new(Limits { slots: 2, cells: 40, window: 40, batch: 100, chunk: 10, queue: 9 });
-    for (id, prompt) in [(1, 12), (2, 12), (3, 1)] {
-        scheduler.submit(id, prompt).unwrap();
+    let mut scheduler = Scheduler::new(Limits { cells: 160, window: 160, ..limits() });
+    for (id, prompt) in [(1, 45), (2, 45), (3, 1)] {
+        submit(&mut scheduler, id, prompt);
     }
     assert_eq!(scheduler.plan().work.len(), 2);
     let preempted = loop {
-        scheduler.appended(1);
-        scheduler.appended(2);
+        scheduler.advance(1, &[1], 0);
+        scheduler.advance(2, &[2], 0);
         let plan = scheduler.plan();
-        assert!(scheduler.cells_used() <= 40);
+        assert!(scheduler.cache().active_cells() <= 160);
         if !plan.preempted.is_empty() {
             break plan;
         }
         assert_eq!(plan.work.len(), 2);
     };
-    assert_eq!(preempted.preempted, [(2, 1)]);
-    assert_eq!(preempted.admitted, [], "it does not fit and nothing overtakes it");
+    assert_eq!(preempted.preempted, [2]);
+    assert_eq!(preempted.begun, [], "it does not fit and nothing overtakes it");
     assert_eq!(preempted.work.len(), 1);
-    scheduler.remove(1);
+    scheduler.remove(1, false);
     let plan = scheduler.plan();
-    assert_eq!(plan.admitted, [(2, 0), (3, 1)]);
-    assert_eq!(plan.work[0], work(2, 0, 0, 21, true), "its answer so far is prefilled again");
+    assert_eq!(plan.begun[0].id, 2);
+    let cached = plan.begun[0].cached;
+    assert!(cached > 0 && cached < 81, "a part of its cells was still there: {cached}");
+    assert_eq!(work(&plan)[0], (2, cached, 81 - cached, 0, true), "the rest is computed again");
+}
+
+#[test]
+fn what_was_computed_is_used_again() {
+    let mut scheduler = Scheduler::new(limits());
+    let tokens: Vec<u32> = (0..50).collect();
+    let submission = |id, tokens: Vec<u32>| Submission { id, tokens, adapter: 0, fresh: false };
+    scheduler.submit(submission(1, tokens.clone()));
+    scheduler.plan();
+    scheduler.advance(1, &[77], 0);
+    scheduler.plan();
+    // The donor still runs; the answer is a part of the conversation.
+    let more: Vec<u32> = tokens.iter().copied().chain([77, 78, 79]).collect();
+    scheduler.submit(submission(2, more));
+    let plan = scheduler.plan();
+    assert_eq!(begun(&plan), [(2, 51)]);
+    assert_eq!(work(&plan), [(2, 51, 2, 0, true)]);
+    scheduler.remove(1, false);
+    scheduler.remove(2, false);
+    // The same prompt again: its last token is computed, for its logits.
+    scheduler.submit(submission(3, tokens.clone()));
+    assert_eq!(begun(&scheduler.plan()), [(3, 49)]);
+    scheduler.remove(3, false);
+    let others = [
+        Submission { adapter: 1, ..submission(4, tokens.clone()) },
+        Submission { fresh: true, ..submission(5, tokens) },
+    ];
+    for other in others {
+        let id = other.id;
+        scheduler.submit(other);
+        assert_eq!(begun(&scheduler.plan()), [(id, 0)]);
+        scheduler.remove(id, true);
+    }
+}
+
+#[test]
+fn one_computes_a_shared_beginning_and_the_others_wait_for_it() {
+    let mut scheduler = Scheduler::new(Limits { slots: 16, rows: 32, ..limits() });
+    for id in 0..8_u32 {
+        let tokens = (0..250).chain([1000 + id]).collect();
+        scheduler.submit(Submission { id: u64::from(id), tokens, adapter: 0, fresh: false });
+    }
+    assert_eq!(work(&scheduler.plan()), [(0, 0, 100, 0, false)]);
+    assert_eq!(work(&scheduler.plan()), [(0, 100, 100, 0, false)]);
+    assert_eq!(work(&scheduler.plan()), [(0, 200, 51, 0, true)]);
+    let plan = scheduler.plan();
+    assert_eq!(begun(&plan), (1..8).map(|id| (id, 250)).collect::<Vec<_>>());
+    assert!(plan.work.iter().all(|work| work.len == 1 && work.sample));
+    assert_eq!(scheduler.cache().active_cells(), 251);
+}
+
+#[test]
+fn followers_of_a_leader_that_leaves_go_on_alone() {
+    let mut scheduler = Scheduler::new(limits());
+    for id in 0..2 {
+        scheduler.submit(Submission { id, tokens: (0..300).collect(), adapter: 0, fresh: false });
+    }
+    assert_eq!(work(&scheduler.plan()), [(0, 0, 100, 0, false)]);
+    scheduler.remove(0, false);
+    let plan = scheduler.plan();
+    assert_eq!(begun(&plan), [(1, 100)]);
+    assert_eq!(work(&plan), [(1, 100, 100, 0, false)]);
+}
+
+#[test]
+fn drafts_and_certain_tokens_share_what_the_step_has_left() {
+    let mut scheduler = Scheduler::new(Limits { slots: 4, ..limits() });
+    submit(&mut scheduler, 1, 5);
+    scheduler.plan();
+    scheduler.advance(1, &[1], 0);
+    scheduler.propose(1, 20);
+    assert_eq!(work(&scheduler.plan()), [(1, 5, 11, 10, true)], "cut to the chunk");
+    // Two of the drafts were right, and then something else was drawn.
+    scheduler.advance(1, &[2, 3, 4], 2);
+    assert_eq!(work(&scheduler.plan()), [(1, 8, 1, 0, true)]);
+    // A grammar that leaves no choice appends several at once.
+    scheduler.advance(1, &[5, 6, 7], 0);
+    scheduler.propose(1, 4);
+    submit(&mut scheduler, 2, 40);
+    assert_eq!(work(&scheduler.plan()), [(1, 9, 7, 4, true), (2, 0, 4, 0, false)], "half of the rest for drafts");
 }
 
 #[test]
 fn small_limits_still_move() {
-    let mut scheduler = Scheduler::new(Limits { slots: 0, cells: 0, window: 3, chunk: 0, batch: 0, queue: 0 });
-    scheduler.submit(1, 2).unwrap();
-    assert_eq!(scheduler.submit(2, 2), Err(QueueFull { waiting: 1, limit: 0 }));
-    assert_eq!(scheduler.plan().work, [work(1, 0, 0, 1, false)]);
-    assert_eq!(scheduler.plan().work, [work(1, 0, 1, 1, true)]);
+    let mut scheduler =
+        Scheduler::new(Limits { slots: 0, rows: 0, cells: 0, window: 3, chunk: 0, batch: 0, reuse: false });
+    submit(&mut scheduler, 1, 2);
+    submit(&mut scheduler, 2, 2);
+    assert_eq!(work(&scheduler.plan()), [(1, 0, 1, 0, false)]);
+    assert_eq!(work(&scheduler.plan()), [(1, 1, 1, 0, true)]);
+    scheduler.remove(1, false);
+    assert_eq!(work(&scheduler.plan()), [(2, 0, 1, 0, false)]);
+    assert_eq!(scheduler.cache().cells(), 0, "nothing is kept");
 }
 
 /// One request of the simulation.
@@ -114,22 +198,45 @@ struct Request {
     answer: usize,
     /// Cancelled that many steps after its arrival.
     cancel: Option<usize>,
+    /// Prompts of a family begin alike, this many thousandths of them.
+    family: u32,
+    alike: usize,
+    adapter: u32,
+    fresh: bool,
+    /// Guesses per step, and how many of them come true.
+    draft: usize,
+    right: usize,
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    (0_usize..6, 0_usize..1000, 0_usize..=1000, prop::option::weighted(0.2, 0_usize..60))
-        .prop_map(|(after, prompt, answer, cancel)| Request { after, prompt, answer, cancel })
+    let times = (0_usize..6, 0_usize..1000, 0_usize..=1000, prop::option::weighted(0.2, 0_usize..60));
+    let sharing = (0_u32..3, 0_usize..=1000, 0_u32..2, prop::bool::weighted(0.1));
+    (times, sharing, 0_usize..6, 0_usize..6).prop_map(
+        |((after, prompt, answer, cancel), (family, alike, adapter, fresh), draft, right)| Request {
+            after,
+            prompt,
+            answer,
+            cancel,
+            family,
+            alike,
+            adapter,
+            fresh,
+            draft,
+            right,
+        },
+    )
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {
-    (1_usize..9, 1_usize..80, 0_usize..300, 1_usize..30, 1_usize..60, 0_usize..20).prop_map(
-        |(slots, window, extra, chunk, batch, queue)| Limits {
+    (1_usize..9, 0_usize..9, 1_usize..80, 0_usize..300, 1_usize..30, 1_usize..60, any::<bool>()).prop_map(
+        |(slots, rows, window, extra, chunk, batch, reuse)| Limits {
             slots,
+            rows: slots + rows,
             cells: window + extra,
             window,
             chunk,
             batch,
-            queue,
+            reuse,
         },
     )
 }
@@ -138,12 +245,12 @@ fn any_limits() -> impl Strategy<Value = Limits> {
 #[derive(Debug)]
 struct Live {
     arrived: usize,
-    tokens: usize,
+    tokens: Vec<u32>,
     end: usize,
     cancel_at: Option<usize>,
-    slot: Option<usize>,
-    /// Cells filled, as the plans said.
-    cells: usize,
+    request: Request,
+    row: Option<Row>,
+    decodes: bool,
 }
 
 struct Simulation {
@@ -151,32 +258,34 @@ struct Simulation {
     scheduler: Scheduler,
     live: HashMap<SequenceId, Live>,
     ended: HashSet<SequenceId>,
+    cells: Cells,
     step: usize,
 }
 
 impl Simulation {
     fn arrive(&mut self, id: SequenceId, request: &Request) {
         let window = self.limits.window;
-        let tokens = 1 + request.prompt * (window - 1) / 1000;
-        let end = tokens + request.answer * (window - tokens) / 1000;
-        let waiting = self.scheduler.waiting();
-        match self.scheduler.submit(id, tokens) {
-            Ok(()) => {
-                let cancel_at = request.cancel.map(|steps| self.step + steps);
-                let live = Live { arrived: self.step, tokens, end, cancel_at, slot: None, cells: 0 };
-                assert!(self.live.insert(id, live).is_none());
-            }
-            Err(full) => {
-                assert_eq!(full, QueueFull { waiting, limit: self.limits.queue });
-                assert!(waiting >= self.limits.queue);
-            }
-        }
+        let len = 1 + request.prompt * (window - 1) / 1000;
+        let end = len + request.answer * (window - len) / 1000;
+        let own = u32::try_from(id).unwrap() * 1000 + 10_000;
+        let alike = len * request.alike / 1000;
+        let token = |index: usize| {
+            let index_id = u32::try_from(index).unwrap();
+            if index < alike { request.family * 100 + index_id } else { own + index_id }
+        };
+        let tokens: Vec<u32> = (0..len).map(token).collect();
+        let submission = Submission { id, tokens: tokens.clone(), adapter: request.adapter, fresh: request.fresh };
+        self.scheduler.submit(submission);
+        let cancel_at = request.cancel.map(|steps| self.step + steps);
+        let request = request.clone();
+        let live = Live { arrived: self.step, tokens, end, cancel_at, request, row: None, decodes: false };
+        assert!(self.live.insert(id, live).is_none());
     }
 
     fn end(&mut self, id: SequenceId) {
-        let live = self.live.remove(&id).expect("a live sequence");
-        assert_eq!(self.scheduler.remove(id), Some(live.slot));
-        assert_eq!(self.scheduler.remove(id), None);
+        self.live.remove(&id).expect("a live sequence");
+        assert!(self.scheduler.remove(id, false));
+        assert!(!self.scheduler.remove(id, false));
         assert!(self.ended.insert(id), "{id} ended twice");
     }
 
@@ -190,74 +299,85 @@ impl Simulation {
 
     /// One step of the worker, with everything checked that holds in every step.
     fn run_step(&mut self) {
-        let decoding: HashSet<_> = self
-            .live
-            .iter()
-            .filter(|(_, live)| live.slot.is_some() && live.cells > 0 && live.cells + 1 == live.tokens)
-            .map(|(&id, _)| id)
-            .collect();
+        for (&id, live) in &self.live {
+            self.scheduler.propose(id, live.request.draft);
+        }
         let oldest = self.live.iter().min_by_key(|(id, live)| (live.arrived, **id)).map(|(&id, _)| id);
         let plan = self.scheduler.plan();
-        self.follow_slots(&plan);
-        self.follow_work(&plan, &decoding);
+        self.cells.follow(plan.kv.clone());
+        self.follow_begun(&plan);
+        self.follow_work(&plan);
         if let Some(oldest) = oldest {
             assert!(plan.work.iter().any(|work| work.id == oldest), "the oldest, {oldest}, stands still: {plan:?}");
         }
-        let sampled: Vec<_> = plan.work.iter().filter(|work| work.sample).map(|work| work.id).collect();
-        for id in sampled {
-            let live = self.live.get_mut(&id).expect("a live sequence");
-            if live.tokens == live.end {
-                self.end(id);
-            } else {
-                live.tokens += 1;
-                self.scheduler.appended(id);
-            }
+        for work in plan.work.iter().filter(|work| work.sample) {
+            self.sample(*work);
         }
         self.step += 1;
     }
 
-    fn follow_slots(&mut self, plan: &Plan) {
-        for &(id, slot) in &plan.preempted {
-            let live = self.live.get_mut(&id).expect("a live sequence");
-            assert_eq!(live.slot.take(), Some(slot));
-            live.cells = 0;
+    fn sample(&mut self, work: Work) {
+        let live = self.live.get_mut(&work.id).expect("a live sequence");
+        let room = live.end - live.tokens.len();
+        let verified = work.draft.min(live.request.right).min(room.saturating_sub(1));
+        self.cells.follow(vec![KvOp::Remove { row: work.row, start: live.tokens.len() + verified }]);
+        if room == 0 {
+            self.end(work.id);
+            return;
         }
-        for &(id, slot) in &plan.admitted {
-            assert!(slot < self.limits.slots);
-            assert!(self.live.values().all(|live| live.slot != Some(slot)), "slot {slot} is taken");
-            assert_eq!(self.live.get_mut(&id).expect("a live sequence").slot.replace(slot), None);
+        let next = u32::try_from(live.tokens.len()).unwrap() + 1_000_000;
+        let tokens: Vec<u32> = (0..=verified).map(|index| next + u32::try_from(index).unwrap()).collect();
+        live.tokens.extend(&tokens);
+        // Its prompt has been seen.
+        (live.decodes, live.request.fresh) = (true, false);
+        // The cells of verified drafts hold what is now known.
+        let guesses = self.cells.cells.iter_mut().filter(|(_, _, rows)| rows.contains(&work.row));
+        for (position, token, _) in guesses {
+            *token = live.tokens[*position];
         }
-        // Nobody overtakes: whoever runs arrived before whoever waits.
-        let youngest = self.live.iter().filter(|(_, live)| live.slot.is_some()).map(|(&id, _)| id).max();
-        let waiting = self.live.iter().filter(|(_, live)| live.slot.is_none()).map(|(&id, _)| id).min();
-        if let (Some(youngest), Some(waiting)) = (youngest, waiting) {
-            assert!(youngest < waiting);
-        }
-        assert_eq!(self.scheduler.running() + self.scheduler.waiting(), self.live.len());
+        self.scheduler.advance(work.id, &tokens, verified);
     }
 
-    fn follow_work(&mut self, plan: &Plan, decoding: &HashSet<SequenceId>) {
-        let preempted: HashSet<_> = plan.preempted.iter().map(|&(id, _)| id).collect();
-        let mut prompt_tokens = 0;
+    fn follow_begun(&mut self, plan: &Plan) {
+        for id in &plan.preempted {
+            let live = self.live.get_mut(id).expect("a live sequence");
+            (live.row, live.decodes) = (None, false);
+        }
+        for begun in &plan.begun {
+            let live = &self.live[&begun.id];
+            assert!(live.row.is_none() && begun.cached < live.tokens.len());
+            assert!(begun.cached == 0 || (self.limits.reuse && !live.request.fresh));
+        }
+        // Nobody overtakes: whoever runs arrived before whoever waits.
+        assert_eq!(self.scheduler.running() + self.scheduler.waiting(), self.live.len());
+        assert!(self.scheduler.running() <= self.limits.slots);
+    }
+
+    fn follow_work(&mut self, plan: &Plan) {
+        let mut budgeted = 0;
         for work in &plan.work {
             let live = self.live.get_mut(&work.id).expect("a live sequence");
-            assert_eq!(live.slot, Some(work.slot));
-            assert_eq!(live.cells, work.start);
-            assert!(work.len > 0);
-            live.cells += work.len;
-            assert!(live.cells <= live.tokens);
-            assert_eq!(work.sample, live.cells == live.tokens);
-            prompt_tokens += if decoding.contains(&work.id) { 0 } else { work.len };
+            assert!(live.row.is_none_or(|row| row == work.row));
+            live.row = Some(work.row);
+            let held = self.cells.of(work.row);
+            assert_eq!(held, live.tokens[..work.start], "what is in the cells is what the sequence says");
+            let known = work.start + work.len - work.draft;
+            assert!(work.len > work.draft && known <= live.tokens.len());
+            assert_eq!(work.sample, known == live.tokens.len());
+            assert!(work.draft == 0 || work.sample);
+            let mut computed = live.tokens[work.start..known].to_vec();
+            computed.resize(work.len, 0);
+            self.cells.compute(work.row, &computed);
+            budgeted += work.len - usize::from(live.decodes);
+            assert_eq!(work.decodes, live.decodes);
         }
         let worked: Vec<_> = plan.work.iter().map(|work| work.id).collect();
         assert_eq!(worked.iter().collect::<HashSet<_>>().len(), worked.len(), "a sequence twice in a step");
-        let decoded = decoding.difference(&preempted).count();
-        assert!(worked[..decoded].iter().all(|id| decoding.contains(id)), "decoding sequences go first");
+        let decoded = plan.work.iter().filter(|work| work.decodes).count();
+        assert!(plan.work[..decoded].iter().all(|work| work.decodes), "decoding sequences go first");
         let budget = if decoded > 0 { self.limits.chunk } else { self.limits.batch };
-        assert!(prompt_tokens <= budget);
-        let cells: usize = self.live.values().map(|live| live.cells).sum();
-        assert_eq!(self.scheduler.cells_used(), cells);
-        assert!(cells <= self.limits.cells);
+        assert!(budgeted <= budget, "{budgeted} > {budget}");
+        assert!(self.cells.cells.len() <= self.limits.cells, "the cache overflows");
     }
 }
 
@@ -270,16 +390,15 @@ proptest! {
         requests in prop::collection::vec(request(), 1..40),
     ) {
         let scheduler = Scheduler::new(limits);
+        let cells = Cells::default();
         let mut simulation =
-            Simulation { limits, scheduler, live: HashMap::new(), ended: HashSet::new(), step: 0 };
-        let mut accepted = 0;
+            Simulation { limits, scheduler, live: HashMap::new(), ended: HashSet::new(), cells, step: 0 };
         for (id, request) in (0..).zip(&requests) {
             for _ in 0..request.after {
                 simulation.cancel_due();
                 simulation.run_step();
             }
             simulation.arrive(id, request);
-            accepted += usize::from(simulation.live.contains_key(&id));
         }
         // The oldest takes at least one token per step and is never sent back, so each one that is
         // ahead takes at most a window of steps.
@@ -290,7 +409,8 @@ proptest! {
             simulation.run_step();
         }
         prop_assert!(simulation.live.is_empty());
-        prop_assert_eq!(simulation.ended.len(), accepted);
-        prop_assert_eq!(simulation.scheduler.cells_used(), 0);
+        prop_assert_eq!(simulation.ended.len(), requests.len());
+        prop_assert_eq!(simulation.scheduler.cache().active_cells(), 0);
+        prop_assert!(limits.reuse || simulation.scheduler.cache().cells() == 0);
     }
 }

@@ -2,10 +2,10 @@
 
 use lla_engine::sampler::SamplingParams;
 use lla_engine::template::TemplateOptions;
-use lla_engine::{Engine, EngineError, GenerateRequest};
+use lla_engine::{Engine, EngineError, GenerateRequest, Output};
 use lla_protocol::openai::{FinishReason, Message, Role};
 
-use crate::model::{Answer, engine, read};
+use crate::model::{Answer, engine, engine_alone, read};
 
 fn request(engine: &Engine, prompt: &str, max_tokens: u32) -> GenerateRequest {
     GenerateRequest {
@@ -131,4 +131,73 @@ async fn a_dropped_receiver_frees_its_place() {
         };
         drop(receiver);
     }
+}
+
+#[tokio::test]
+async fn a_second_prompt_uses_what_the_first_computed() {
+    let Some(engine) = engine() else { return };
+    let prompt = format!("A long beginning that is written only here. {}", "It goes on and on. ".repeat(12));
+    let first = generate(engine, request(engine, &prompt, 8)).await;
+    let again = generate(engine, request(engine, &prompt, 8)).await;
+    let cached = |answer: &Answer| answer.usage.prompt_tokens_details.and_then(|details| details.cached_tokens);
+    assert!(cached(&first).expect("counted") < 8, "{:?}", first.usage);
+    assert_eq!(cached(&again), Some(again.usage.prompt_tokens - 1));
+    assert_eq!(again.text.chars().next(), first.text.chars().next(), "and it says the same");
+}
+
+#[tokio::test]
+async fn guesses_come_true_and_do_not_change_the_text() {
+    let list = "1. the red house by the lake\n2. a green boat with two sails\n3. one blue bird on a wire\n";
+    let mut texts = Vec::new();
+    for drafts in [false, true] {
+        let Some(engine) = &engine_alone(drafts) else { return };
+        texts.push(generate(engine, request(engine, &list.repeat(4), 60)).await.text);
+        let metrics = engine.metrics().render().expect("text");
+        let wanted = "vllm:spec_decode_num_accepted_tokens";
+        let line = metrics.lines().find(|line| line.starts_with(wanted)).expect("counted");
+        println!("{drafts}: {line}");
+        assert_eq!(!line.ends_with(" 0"), drafts, "{line}");
+    }
+    assert_eq!(texts[0], texts[1]);
+}
+
+#[tokio::test]
+async fn log_probabilities_belong_to_the_text() {
+    let Some(engine) = engine() else { return };
+    let mut wanted = request(engine, "The capital of France is", 12);
+    (wanted.logprobs, wanted.prompt_logprobs) = (Some(3), true);
+    let prompt = wanted.prompt.clone();
+    let mut receiver = engine.generate(wanted).expect("accepted");
+    let (mut text, mut tokens, mut prompt_tokens) = (String::new(), Vec::new(), Vec::new());
+    while let Some(output) = receiver.recv().await {
+        match output {
+            Output::Prompt(scored) => prompt_tokens = scored,
+            Output::Text { text: piece, tokens: scored } => {
+                text.push_str(&piece);
+                tokens.extend(scored);
+            }
+            Output::Finished { .. } => {}
+            Output::Failed(error) => panic!("{error}"),
+        }
+    }
+    let of_prompt: Vec<u32> = prompt_tokens.iter().map(|place| place.chosen.token).collect();
+    assert_eq!(of_prompt, prompt[1..]);
+    let bytes: Vec<u8> = tokens.iter().flat_map(|place| place.chosen.bytes.clone()).collect();
+    assert_eq!(String::from_utf8_lossy(&bytes), text);
+    for place in prompt_tokens.iter().chain(&tokens) {
+        assert_eq!(place.top.len(), 3);
+        assert!(place.chosen.logprob <= place.top[0].logprob && place.top[0].logprob <= 0.0);
+    }
+    // Greedy: what was chosen was the likeliest.
+    assert!(tokens.iter().all(|place| place.chosen.token == place.top[0].token));
+}
+
+#[tokio::test]
+async fn a_prompt_can_be_scored_alone() {
+    let Some(engine) = engine() else { return };
+    let mut wanted = request(engine, "One two three four", 0);
+    (wanted.logprobs, wanted.prompt_logprobs) = (Some(0), true);
+    let answer = generate(engine, wanted).await;
+    assert_eq!((answer.usage.completion_tokens, answer.text.as_str()), (0, ""));
+    assert_eq!(answer.reason, FinishReason::Length);
 }

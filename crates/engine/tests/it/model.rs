@@ -25,6 +25,13 @@ pub(crate) fn engine() -> Option<&'static Engine> {
         .as_ref()
 }
 
+/// An engine that no other test uses: what depends on nobody else being in the batch.
+pub(crate) fn engine_alone(drafts: bool) -> Option<Engine> {
+    let options =
+        EngineOptions { model: model_path()?, context: Some(1024), slots: 2, drafts, ..EngineOptions::default() };
+    Some(Engine::start(&options).expect("the engine starts"))
+}
+
 pub(crate) fn model_path() -> Option<PathBuf> {
     match std::env::var_os("LLA_TEST_MODEL") {
         Some(path) => Some(path.into()),
