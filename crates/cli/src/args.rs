@@ -106,7 +106,7 @@ pub struct EngineArgs {
     /// Requests that may wait for a slot; more are refused with 503 [default: 256]
     #[arg(long)]
     pub queue: Option<u32>,
-    /// Threads [default: the cores this process may use]
+    /// Threads, always so many [default: the cores this process may use, fewer while others use them]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
     /// Most prompt tokens per step: smaller means smoother streams, larger faster prompts
@@ -130,6 +130,12 @@ pub struct EngineArgs {
     /// Default for requests that set none
     #[arg(long)]
     pub min_p: Option<f64>,
+    /// Compute every prompt from its start, also when another one began alike
+    #[arg(long)]
+    pub no_prefix_cache: bool,
+    /// Do not guess tokens that repeat earlier ones (guessing never changes the text)
+    #[arg(long)]
+    pub no_drafts: bool,
     /// CPU code to run: `baseline` or `avx512` [default: the best that works here]
     #[arg(long, value_name = "VARIANT")]
     pub cpu: Option<String>,

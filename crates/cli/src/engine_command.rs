@@ -74,6 +74,8 @@ mod with_engine {
             },
             exit_with_stdin: args.exit_with_stdin,
             cpu: args.cpu.clone(),
+            prefix_cache: !args.no_prefix_cache,
+            drafts: !args.no_drafts,
         })
     }
 

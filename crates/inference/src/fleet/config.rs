@@ -45,6 +45,10 @@ pub struct EngineModelConfig {
     pub prefill_chunk: Option<u32>,
     /// Layers on the GPU.
     pub gpu_layers: Option<u32>,
+    /// Whether what one prompt computed is used for others that begin alike.
+    pub prefix_cache: bool,
+    /// Whether tokens that repeat earlier ones are guessed and checked several at a time.
+    pub drafts: bool,
     /// When the engine starts.
     pub start: StartPolicy,
     /// Stops an engine that has had no request for this long; `None`: never.
@@ -71,6 +75,8 @@ impl Default for EngineModelConfig {
             threads: None,
             prefill_chunk: None,
             gpu_layers: None,
+            prefix_cache: true,
+            drafts: true,
             start: StartPolicy::default(),
             idle_timeout: None,
             load_timeout: Duration::from_secs(120),
@@ -143,6 +149,8 @@ impl EngineModelConfig {
         if let Some(template) = &self.chat_template {
             option("--chat-template", template.into());
         }
+        let switches = [("--no-prefix-cache", !self.prefix_cache), ("--no-drafts", !self.drafts)];
+        args.extend(switches.into_iter().filter(|(_, on)| *on).map(|(flag, _)| flag.into()));
         args.push("--exit-with-stdin".into());
         args
     }
@@ -157,12 +165,12 @@ mod tests {
         let config = EngineModelConfig {
             path: Some("/m/a.gguf".into()),
             slots: Some(8),
+            drafts: false,
             sampling: DefaultSampling { temperature: Some(0.2), ..DefaultSampling::default() },
             ..EngineModelConfig::default()
         };
         let args = config.to_args("a", Path::new("/run/a.sock"));
-        let expected =
-            "--model /m/a.gguf --name a --listen unix:/run/a.sock --slots 8 --temperature 0.2 --exit-with-stdin";
+        let expected = "--model /m/a.gguf --name a --listen unix:/run/a.sock --slots 8 --temperature 0.2 --no-drafts --exit-with-stdin";
         assert_eq!(args, expected.split(' ').map(OsString::from).collect::<Vec<_>>());
     }
 
