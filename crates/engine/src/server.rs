@@ -28,9 +28,11 @@ pub use self::listen::{Bound, bind};
 
 mod answer;
 mod choices;
+mod echo;
 mod error;
 mod generate;
 mod listen;
+mod logprobs;
 mod request;
 mod request_id;
 mod routes;

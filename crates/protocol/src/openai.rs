@@ -5,6 +5,8 @@
 mod chat;
 mod completion;
 mod error;
+mod harmless;
+mod logprobs;
 mod message;
 mod model;
 mod sampling;
@@ -13,6 +15,7 @@ mod usage;
 pub use chat::{ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatCompletionRequest, ChatDelta, ChatMessage};
 pub use completion::{Completion, CompletionChoice, CompletionRequest, Prompt};
 pub use error::{ErrorBody, ErrorObject};
+pub use logprobs::{ChatLogprobs, ChatTokenLogprob, CompletionLogprobs, Logprobs, TopLogprob};
 pub use message::{Content, Message, Part, Role};
 pub use model::{Model, ModelList};
 pub use sampling::{Sampling, StreamOptions};

@@ -40,7 +40,7 @@ pub(super) async fn completions(Shared(state): SharedState, body: RawBody) -> Re
 }
 
 async fn generate(state: &State, job: Job, api: Api) -> Result<Response, Failure> {
-    let heading = Heading::new(api, &state.engine.card().name);
+    let heading = Heading::new(api, &state.engine.card().name, job.logprobs);
     let (stream, include_usage) = (job.stream, job.include_usage);
     let choices = Choices::submit(state.engine.as_ref(), job)?;
     if stream {

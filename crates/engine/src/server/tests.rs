@@ -10,6 +10,7 @@ use self::http::{Answer, Served};
 mod answers;
 mod fake;
 mod http;
+mod logprobs;
 mod refusals;
 
 /// Serves a fake engine on a free port.

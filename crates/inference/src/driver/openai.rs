@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use lla_protocol::openai::{self, ModelList, StreamOptions};
+use lla_protocol::openai::{self, Logprobs, ModelList, StreamOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
@@ -122,6 +122,7 @@ impl Backend for OpenAiBackend {
             n: request.n,
             stream: true,
             stream_options: StreamOptions { include_usage: true },
+            logprobs: Logprobs::default(),
             rest,
         };
         self.stream("chat/completions", &body, expected).await
@@ -137,6 +138,7 @@ impl Backend for OpenAiBackend {
             n: request.n,
             stream: true,
             stream_options: StreamOptions { include_usage: true },
+            logprobs: Logprobs::default(),
             rest: request.extra,
         };
         self.stream("completions", &body, expected).await

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::error::EngineError;
+use crate::logprobs::{Scored, TokenLogprobs};
 use crate::metrics::Metrics;
 use crate::model::ModelCard;
 use crate::sequence::{GenerateRequest, Output};
@@ -70,6 +71,19 @@ fn text(text: &str) -> Output {
     Output::Text { text: text.to_owned(), tokens: Vec::new() }
 }
 
+/// A text as one token, among as many as are asked for.
+fn scored(said: &str, top: Option<u32>) -> Output {
+    let Some(top) = top else { return text(said) };
+    Output::Text { text: said.to_owned(), tokens: vec![place(said, top)] }
+}
+
+fn place(text: &str, top: u32) -> TokenLogprobs {
+    let scored = |bytes: String, logprob| Scored { token: 1, bytes: bytes.into_bytes(), logprob };
+    let others = std::iter::successors(Some(-1.0_f32), |logprob| Some(logprob - 1.0)).zip(0..top);
+    let top = others.map(|(logprob, number)| scored(format!("t{number}"), logprob)).collect();
+    TokenLogprobs { chosen: scored(text.to_owned(), -0.5), top }
+}
+
 impl Generate for FakeEngine {
     fn card(&self) -> &ModelCard {
         &self.card
@@ -86,10 +100,19 @@ impl Generate for FakeEngine {
     fn generate(&self, request: GenerateRequest) -> Result<UnboundedReceiver<Output>, EngineError> {
         let (sender, receiver) = unbounded_channel();
         let prompt_tokens = u32::try_from(request.prompt.len()).expect("short");
+        let (top, nothing) = (request.logprobs, request.max_tokens == Some(0));
+        if request.prompt_logprobs {
+            let texts = request.prompt[1..].iter().map(|id| format!("<{id}>"));
+            send(&sender, Output::Prompt(texts.map(|text| place(&text, top.unwrap_or(0))).collect()));
+        }
         self.requests.lock().expect("lock").push(request);
         match &self.behaviour {
+            Behaviour::Say(_) if nothing => {
+                let usage = Usage::new(prompt_tokens, 0);
+                send(&sender, Output::Finished { reason: FinishReason::Length, usage });
+            }
             Behaviour::Say(texts) => {
-                texts.iter().for_each(|said| send(&sender, text(said)));
+                texts.iter().for_each(|said| send(&sender, scored(said, top)));
                 let usage = Usage::new(prompt_tokens, u32::try_from(texts.len()).expect("short"));
                 send(&sender, Output::Finished { reason: FinishReason::Stop, usage });
             }
