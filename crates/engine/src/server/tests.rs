@@ -8,6 +8,7 @@ use self::fake::{Behaviour, FakeEngine};
 use self::http::{Answer, Served};
 
 mod answers;
+mod api_table;
 mod fake;
 mod http;
 mod logprobs;

@@ -48,6 +48,7 @@ const FIELDS: &[(&str, Harmless)] = &[
     ("continue_final_message", is_false),
     ("chat_template", never),
     ("documents", is_empty),
+    ("return_tokens_as_token_ids", is_false),
 ];
 
 /// Refuses the first field of `rest` that asks for what this engine does not do.
