@@ -4,6 +4,7 @@
 
 mod chat;
 mod completion;
+mod embedding;
 mod error;
 mod harmless;
 mod logprobs;
@@ -14,6 +15,7 @@ mod usage;
 
 pub use chat::{ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatCompletionRequest, ChatDelta, ChatMessage};
 pub use completion::{Completion, CompletionChoice, CompletionRequest, Prompt};
+pub use embedding::{Embedding, EmbeddingList, EmbeddingRequest, EmbeddingUsage, EncodingFormat, Vector};
 pub use error::{ErrorBody, ErrorObject};
 pub use logprobs::{ChatLogprobs, ChatTokenLogprob, CompletionLogprobs, Logprobs, TopLogprob};
 pub use message::{Content, Message, Part, Role};

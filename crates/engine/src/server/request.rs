@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::State;
 use super::echo::Echo;
-use super::generate::Generate;
+use super::generate::{Generate, no_text};
 use super::unsupported::refuse;
 use crate::error::EngineError;
 use crate::model::ModelCard;
@@ -36,6 +36,7 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
     let engine = state.engine.as_ref();
     let mut request = ChatCompletionRequest::parse(body)?;
     check_model(engine.card(), Some(&request.model))?;
+    check_generates(engine)?;
     let n = request.n.unwrap_or(1);
     request.rest.shift_remove("top_logprobs");
     refuse(&request.rest, n)?;
@@ -67,6 +68,7 @@ pub(super) fn completion(state: &State, body: &[u8]) -> Result<Job, EngineError>
     let engine = state.engine.as_ref();
     let mut request = CompletionRequest::parse(body)?;
     check_model(engine.card(), Some(&request.model))?;
+    check_generates(engine)?;
     let n = request.n.unwrap_or(1);
     request.rest.shift_remove("echo");
     refuse(&request.rest, n)?;
@@ -124,6 +126,11 @@ pub(super) fn check_model(card: &ModelCard, asked: Option<&str>) -> Result<(), E
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses text of a model for embeddings.
+fn check_generates(engine: &dyn Generate) -> Result<(), EngineError> {
+    if engine.vectors().is_some() { Err(no_text(engine.card())) } else { Ok(()) }
 }
 
 /// Names come back in errors: not at any length.

@@ -9,6 +9,7 @@ use self::http::{Answer, Served};
 
 mod answers;
 mod api_table;
+mod embeddings;
 mod fake;
 mod http;
 mod logprobs;

@@ -79,7 +79,7 @@ impl CompletionRequest {
         let mut fields = Fields::from_body(body)?;
         let model = required_model(&mut fields)?;
         let prompt = fields.take("prompt").ok_or_else(|| fields.missing("prompt"))?;
-        let prompt = parse_prompt(prompt)?;
+        let prompt = parse_prompt("prompt", prompt)?;
         let sampling = Sampling::take(&mut fields)?;
         let logprobs = Logprobs::of_completion(&fields)?;
         harmless::check(&fields)?;
@@ -92,10 +92,11 @@ impl CompletionRequest {
     }
 }
 
-fn parse_prompt(value: Value) -> Result<Prompt, FieldError> {
+/// Reads texts or tokens out of the field `name`.
+pub(super) fn parse_prompt(name: &str, value: Value) -> Result<Prompt, FieldError> {
     let wrong = || {
         FieldError::new(
-            "prompt",
+            name,
             "invalid_type",
             "expected a string, an array of strings, an array of token ids or an array of arrays of token ids",
         )
@@ -103,7 +104,7 @@ fn parse_prompt(value: Value) -> Result<Prompt, FieldError> {
     match value {
         Value::String(text) => Ok(Prompt::Texts(vec![text])),
         Value::Array(items) if items.is_empty() => {
-            Err(FieldError::new("prompt", "invalid_value", "must not be an empty array"))
+            Err(FieldError::new(name, "invalid_value", "must not be an empty array"))
         }
         Value::Array(items) if items[0].is_string() => {
             let texts = items.into_iter().map(|item| match item {

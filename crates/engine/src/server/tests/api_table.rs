@@ -114,7 +114,11 @@ fn sample(route: &str, field: &str) -> Option<(Value, Value)> {
 }
 
 fn body(route: &str, extra: &Value) -> Value {
-    let mut body = if route.contains("chat") { chat_body(&json!({})) } else { json!({"model": "tiny", "prompt": "a"}) };
+    let mut body = match route {
+        "/v1/chat/completions" => chat_body(&json!({})),
+        "/v1/completions" => json!({"model": "tiny", "prompt": "a"}),
+        _ => json!({"model": "tiny", "input": "a"}),
+    };
     body.as_object_mut().expect("object").extend(extra.as_object().expect("object").clone());
     body
 }
@@ -129,13 +133,15 @@ fn names(answer: &Answer, field: &str) -> bool {
 
 #[tokio::test]
 async fn every_field_of_the_tables_does_what_they_say() {
-    let (server, _engine) = served(Behaviour::Say(&["{}"])).await;
+    let (writes, _engine) = served(Behaviour::Say(&["{}"])).await;
+    let (embeds, _engine) = served(Behaviour::Embed).await;
     let rows = rows();
     assert!(rows.len() > 90, "the tables are read: {} rows", rows.len());
     let known: BTreeSet<_> = rows.iter().map(|row| (row.route, row.field)).collect();
     assert_eq!(known.len(), rows.len(), "a field stands twice in the tables of one route");
     for Row { route, field, state } in rows {
         let (asking, wrong) = sample(route, field).unwrap_or_else(|| panic!("no sample of {field}"));
+        let server = if route == "/v1/embeddings" { &embeds } else { &writes };
         let learning = LEARNING.contains(&field);
         let answer = server.post(route, &body(route, &asking)).await;
         match state {

@@ -7,6 +7,7 @@ use lla_protocol::openai::{FinishReason, Message, Usage};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
+use crate::embed::EmbeddingCard;
 use crate::error::EngineError;
 use crate::logprobs::{Scored, TokenLogprobs};
 use crate::metrics::Metrics;
@@ -28,6 +29,10 @@ pub(super) enum Behaviour {
     Full,
     /// The channel closes without an end.
     Vanish,
+    /// Makes embeddings instead: of every input its number of tokens, then 0, 0 and 1.
+    Embed,
+    /// Never gets done with embeddings.
+    EmbedForever,
 }
 
 pub(super) struct FakeEngine {
@@ -50,6 +55,13 @@ impl FakeEngine {
             requests: Mutex::default(),
             hanging: Mutex::default(),
             stopped: watch::Sender::new(false),
+        }
+    }
+
+    /// Waits until a caller waits in vain.
+    pub(super) async fn something_hangs(&self) {
+        while self.hanging.lock().expect("lock").is_empty() {
+            tokio::task::yield_now().await;
         }
     }
 
@@ -126,6 +138,7 @@ impl Generate for FakeEngine {
             }
             Behaviour::Full => return Err(EngineError::QueueFull { waiting: 4, limit: 4 }),
             Behaviour::Vanish => {}
+            Behaviour::Embed | Behaviour::EmbedForever => panic!("asked for text"),
         }
         Ok(receiver)
     }
@@ -145,6 +158,26 @@ impl Generate for FakeEngine {
         }
         let texts: Vec<String> = messages.iter().map(|message| message.text_content().expect("text")).collect();
         Ok(self.tokenize(&texts.join(" "), true, true))
+    }
+
+    fn vectors(&self) -> Option<EmbeddingCard> {
+        let embeds = matches!(self.behaviour, Behaviour::Embed | Behaviour::EmbedForever);
+        embeds.then_some(EmbeddingCard { width: 4, shortens: true })
+    }
+
+    fn embed(&self, inputs: Vec<Vec<u32>>) -> BoxFuture<'static, Result<Vec<Vec<f32>>, EngineError>> {
+        if let Behaviour::Embed = self.behaviour {
+            let vector = |input: &Vec<u32>| vec![f32::from(u8::try_from(input.len()).expect("short")), 0.0, 0.0, 1.0];
+            let vectors = inputs.iter().map(vector).collect();
+            return Box::pin(std::future::ready(Ok(vectors)));
+        }
+        let (sender, receiver) = unbounded_channel::<Output>();
+        self.hanging.lock().expect("lock").push(sender);
+        Box::pin(async move {
+            // Held for as long as this future lives.
+            let _receiver = receiver;
+            std::future::pending().await
+        })
     }
 
     fn shutdown(&self) {
