@@ -30,6 +30,19 @@ pub enum EngineError {
         /// Most tokens of both together.
         window: u32,
     },
+    /// An input of an embeddings request does not fit the window.
+    #[error("input {index} has {tokens} tokens, the model reads {window} at most: split it into several inputs")]
+    InputTooLong {
+        /// Which input, from 0.
+        index: usize,
+        /// Its tokens, those that the model adds included.
+        tokens: u32,
+        /// Most tokens of one input.
+        window: u32,
+    },
+    /// The model is of the other kind: one makes text, one makes embeddings.
+    #[error("{0}")]
+    WrongModel(String),
     /// The request names a model that this engine does not run.
     #[error("the model '{model}' does not exist; this engine serves '{serving}'")]
     ModelNotFound {
@@ -106,6 +119,8 @@ impl EngineError {
         match self {
             Self::Field(_)
             | Self::ContextLength { .. }
+            | Self::InputTooLong { .. }
+            | Self::WrongModel(_)
             | Self::ModelNotFound { .. }
             | Self::NoChatTemplate
             | Self::Template(_)
@@ -125,6 +140,8 @@ impl EngineError {
         match self {
             Self::Field(error) => (error.param.clone(), error.code),
             Self::ContextLength { .. } => (None, "context_length_exceeded"),
+            Self::InputTooLong { index, .. } => (Some(format!("input[{index}]")), "context_length_exceeded"),
+            Self::WrongModel(_) => (Some("model".to_owned()), "unsupported_model"),
             Self::ModelNotFound { .. } => (Some("model".to_owned()), "model_not_found"),
             Self::QueueFull { .. } => (None, "queue_full"),
             Self::NoChatTemplate => (Some("messages".to_owned()), "no_chat_template"),

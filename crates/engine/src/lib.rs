@@ -11,6 +11,7 @@
 
 pub mod constraint;
 pub mod cpu;
+pub mod embed;
 pub mod error;
 pub mod forms;
 pub mod logprobs;
@@ -31,11 +32,43 @@ mod stop;
 mod utf8;
 mod worker;
 
+pub use embed::Embedder;
 pub use error::EngineError;
 pub use model::ModelCard;
 pub use options::{EngineOptions, Listen};
 pub use sequence::{GenerateRequest, Output};
 pub use worker::Engine;
+
+/// A loaded model, by what it is for.
+#[derive(Clone)]
+pub enum Loaded {
+    /// It generates text.
+    Text(Engine),
+    /// It makes embeddings.
+    Embeddings(Embedder),
+}
+
+impl Loaded {
+    /// Loads the model of `options` as what its file says it is. Blocks for the time of loading.
+    ///
+    /// # Errors
+    /// Those of [`Engine::start`] and [`Embedder::start`].
+    pub fn start(options: &EngineOptions) -> Result<Self, EngineError> {
+        if embed::is_embedding_model(&options.model)? {
+            return Embedder::start(options).map(Self::Embeddings);
+        }
+        Engine::start(options).map(Self::Text)
+    }
+
+    /// What is told about the model.
+    #[must_use]
+    pub fn card(&self) -> &ModelCard {
+        match self {
+            Self::Text(engine) => engine.card(),
+            Self::Embeddings(embedder) => embedder.card(),
+        }
+    }
+}
 
 /// Loads the model and serves it until SIGTERM, SIGINT, or (with `exit_with_stdin`) the end of
 /// standard input. Blocks; makes its own runtime.
@@ -54,15 +87,15 @@ pub fn run(options: &EngineOptions) -> Result<(), EngineError> {
     runtime.block_on(async {
         let listener = server::bind(&options.listen).await?;
         let began = std::time::Instant::now();
-        let engine = tokio::task::block_in_place(|| Engine::start(options))?;
-        let card = engine.card();
+        let model = tokio::task::block_in_place(|| Loaded::start(options))?;
+        let card = model.card();
         tracing::info!(
             model = card.name,
             window = card.window,
             load_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "model loaded"
         );
-        server::serve(options, engine.clone(), listener, stop_signal(options.exit_with_stdin)).await
+        server::serve(options, model.clone(), listener, stop_signal(options.exit_with_stdin)).await
     })
 }
 

@@ -20,17 +20,20 @@ use tokio::sync::{Semaphore, watch};
 
 use self::generate::Generate;
 use self::listen::Socket;
+use crate::Loaded;
 use crate::error::EngineError;
 use crate::options::{EngineOptions, SamplingDefaults};
-use crate::worker::Engine;
 
 pub use self::listen::{Bound, bind};
 
 mod answer;
 mod choices;
+mod echo;
+mod embeddings;
 mod error;
 mod generate;
 mod listen;
+mod logprobs;
 mod request;
 mod request_id;
 mod routes;
@@ -90,7 +93,7 @@ impl State {
     }
 }
 
-/// Serves `engine` until `stop` resolves; then ends it, lets open streams read their error event,
+/// Serves `model` until `stop` resolves; then ends it, lets open streams read their error event,
 /// and returns. The socket file is removed.
 ///
 /// # Errors
@@ -98,11 +101,15 @@ impl State {
 /// that its supervisor starts another.
 pub async fn serve(
     options: &EngineOptions,
-    engine: Engine,
+    model: Loaded,
     listener: Bound,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), EngineError> {
-    let state = State::new(Arc::new(engine), options);
+    let engine: Arc<dyn Generate> = match model {
+        Loaded::Text(engine) => Arc::new(engine),
+        Loaded::Embeddings(embedder) => Arc::new(embedder),
+    };
+    let state = State::new(engine, options);
     serve_state(state, listener, stop).await
 }
 
@@ -158,6 +165,7 @@ fn router(state: State) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(routes::chat))
         .route("/v1/completions", post(routes::completions))
+        .route("/v1/embeddings", post(embeddings::create))
         .route("/v1/models", get(routes::models))
         .route("/v1/models/{*id}", get(routes::model))
         .route("/tokenize", post(routes::tokenize))

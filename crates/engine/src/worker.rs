@@ -174,7 +174,7 @@ impl Engine {
 }
 
 /// llama.cpp's global state: made once, kept for the life of the process.
-fn llama_backend() -> Result<&'static LlamaBackend, EngineError> {
+pub(crate) fn llama_backend() -> Result<&'static LlamaBackend, EngineError> {
     static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
     let backend = BACKEND.get_or_init(|| {
         llama_cpp_2::send_logs_to_tracing(llama_cpp_2::LogOptions::default());
@@ -183,7 +183,7 @@ fn llama_backend() -> Result<&'static LlamaBackend, EngineError> {
     backend.as_ref().map_err(|message| EngineError::Native(message.clone()))
 }
 
-fn unix_now() -> i64 {
+pub(crate) fn unix_now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(0)
 }

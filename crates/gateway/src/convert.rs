@@ -2,7 +2,7 @@
 //! the caller's model name becomes the backend's, and what concerns only this server is dropped.
 
 use lla_inference::route::Route;
-use lla_inference::{ChatRequest, CompletionRequest};
+use lla_inference::{ChatRequest, CompletionRequest, EmbedRequest};
 use lla_protocol::{FieldError, openai};
 
 /// Most choices in one answer (prompts times `n`), as the OpenAI API has it for prompts.
@@ -18,6 +18,11 @@ pub(crate) fn chat(wire: openai::ChatCompletionRequest, route: &Route) -> ChatRe
         n: wire.n,
         extra: wire.rest,
     }
+}
+
+/// A request for embeddings by the model of `route`.
+pub(crate) fn embedding(wire: openai::EmbeddingRequest, route: &Route) -> EmbedRequest {
+    EmbedRequest { model: route.model.clone(), input: wire.input, dimensions: wire.dimensions, extra: wire.rest }
 }
 
 /// A completion request for the model of `route`.

@@ -103,6 +103,7 @@ impl Reason {
 pub(crate) enum PromptField {
     Messages,
     Prompt,
+    Input,
 }
 
 impl PromptField {
@@ -110,6 +111,7 @@ impl PromptField {
         match self {
             Self::Messages => "messages",
             Self::Prompt => "prompt",
+            Self::Input => "input",
         }
     }
 }

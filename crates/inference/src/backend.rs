@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Serialize, Serializer};
 
-use crate::{ChatRequest, CompletionRequest, Error, EventStream};
+use crate::{ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream};
 
 /// A server that runs models: an engine process, an HTTP server, a mock.
 ///
@@ -35,6 +35,20 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// When the request is refused or the backend can not serve it.
     async fn complete(&self, request: CompletionRequest) -> Result<EventStream, Error>;
+
+    /// Turns texts into vectors.
+    ///
+    /// # Errors
+    /// When the request is refused or the backend can not serve it; by default, always.
+    async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, Error> {
+        let message =
+            format!("the backend '{}' makes no embeddings: '{}' can not be used here", self.name(), request.model);
+        Err(Error::InvalidRequest {
+            message,
+            param: Some("model".to_owned()),
+            code: Some("unsupported_model".to_owned()),
+        })
+    }
 
     /// Counts the prompt tokens of a chat request as the model would see it.
     ///

@@ -31,7 +31,9 @@ use server::Server;
 pub use status::{BackendStatus, FleetModel, ModelState, Snapshot};
 
 use crate::driver::BuildError;
-use crate::{Backend, ChatRequest, CompletionRequest, Error, EventStream, OpenAiBackend, Route};
+use crate::{
+    Backend, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, OpenAiBackend, Route,
+};
 
 /// Servers are asked this often for their models.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -158,6 +160,17 @@ impl Fleet {
             return engine.answer(Request::Complete(request)).await;
         }
         self.server(route)?.complete(request).await
+    }
+
+    /// Has the route's backend turn texts into vectors.
+    ///
+    /// # Errors
+    /// Like [`Fleet::chat`].
+    pub async fn embed(&self, route: &Route, request: EmbedRequest) -> Result<Embeddings, Error> {
+        if let Some(engine) = self.engine(route) {
+            return engine.embed(&request).await;
+        }
+        self.server(route)?.embed(request).await
     }
 
     /// Counts the prompt tokens of a chat request as the route's model would see it.

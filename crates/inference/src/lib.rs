@@ -25,5 +25,5 @@ pub use error::{Error, ErrorKind};
 pub use event::{Delta, Event, EventStream};
 pub use fleet::{DefaultSampling, EngineModelConfig, Fleet, FleetConfig, Launch, StartPolicy};
 pub use mock::{MockBackend, Script};
-pub use request::{ChatRequest, CompletionRequest};
+pub use request::{ChatRequest, CompletionRequest, EmbedRequest, Embeddings};
 pub use route::{Route, Tier};

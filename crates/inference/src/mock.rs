@@ -12,7 +12,10 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use lla_protocol::openai::{FinishReason, Prompt, Usage};
 
-use crate::{Backend, BackendHealth, ChatRequest, CompletionRequest, Error, Event, EventStream, ModelInfo};
+use crate::{
+    Backend, BackendHealth, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, Event, EventStream,
+    ModelInfo,
+};
 
 /// How a [`MockBackend`] answers one request. Text is sent word by word, to every choice in turn.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +71,7 @@ pub struct MockBackend {
     scripts: Mutex<VecDeque<Script>>,
     chats: Mutex<Vec<ChatRequest>>,
     completions: Mutex<Vec<CompletionRequest>>,
+    embeds: Mutex<Vec<EmbedRequest>>,
     running: Arc<AtomicUsize>,
     health: Mutex<BackendHealth>,
 }
@@ -83,6 +87,7 @@ impl MockBackend {
             scripts: Mutex::new(VecDeque::from([Script::text("Hello world")])),
             chats: Mutex::default(),
             completions: Mutex::default(),
+            embeds: Mutex::default(),
             running: Arc::default(),
             health: Mutex::new(BackendHealth { reachable: true, ..BackendHealth::default() }),
         }
@@ -135,6 +140,12 @@ impl MockBackend {
     #[must_use]
     pub fn completions(&self) -> Vec<CompletionRequest> {
         lock(&self.completions).clone()
+    }
+
+    /// The requests for embeddings so far.
+    #[must_use]
+    pub fn embeds(&self) -> Vec<EmbedRequest> {
+        lock(&self.embeds).clone()
     }
 
     fn answer(&self, choices: usize, prompt_tokens: u32) -> Result<EventStream, Error> {
@@ -261,6 +272,30 @@ impl Backend for MockBackend {
         let choices = request.choices();
         lock(&self.completions).push(request);
         self.answer(choices, u32::try_from(tokens).unwrap_or(u32::MAX))
+    }
+
+    /// Two numbers per input, characters and words, of length 1 together. Only a script that refuses
+    /// is followed.
+    async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, Error> {
+        lock(&self.embeds).push(request.clone());
+        if let Some(Script::Refuse(error)) = lock(&self.scripts).front() {
+            return Err(error.clone());
+        }
+        let sizes: Vec<(usize, usize)> = match &request.input {
+            Prompt::Texts(texts) => {
+                texts.iter().map(|text| (text.chars().count(), text.split_whitespace().count())).collect()
+            }
+            Prompt::Tokens(lists) => lists.iter().map(|list| (list.len(), list.len())).collect(),
+        };
+        let narrow = |number: usize| f32::from(u16::try_from(number).unwrap_or(u16::MAX));
+        let unit = |&(characters, words): &(usize, usize)| {
+            let (x, y) = (narrow(characters), narrow(words));
+            let length = x.hypot(y).max(1.0);
+            vec![x / length, y / length]
+        };
+        let prompt_tokens = sizes.iter().map(|(_, words)| words).sum::<usize>();
+        let prompt_tokens = u32::try_from(prompt_tokens).unwrap_or(u32::MAX);
+        Ok(Embeddings { vectors: sizes.iter().map(unit).collect(), prompt_tokens })
     }
 
     async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {

@@ -40,6 +40,28 @@ pub struct CompletionRequest {
     pub extra: Map<String, Value>,
 }
 
+/// Turn texts into vectors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EmbedRequest {
+    /// The model, by the name the backend knows.
+    pub model: String,
+    /// Texts or token lists, at least one.
+    pub input: Prompt,
+    /// Numbers per vector; `None`: as many as the model has.
+    pub dimensions: Option<u32>,
+    /// Fields that only the backend may know; passed on as they are.
+    pub extra: Map<String, Value>,
+}
+
+/// What came of an [`EmbedRequest`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embeddings {
+    /// One per input, in their order.
+    pub vectors: Vec<Vec<f32>>,
+    /// Tokens of all inputs together.
+    pub prompt_tokens: u32,
+}
+
 impl CompletionRequest {
     /// How many choices the answer will have: prompts times `n`.
     #[must_use]

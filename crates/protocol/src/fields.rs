@@ -113,6 +113,19 @@ impl Fields {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
+    /// Reads a field with one of the methods that take, and leaves it where it is.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn look<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&mut Self, &str) -> Result<T, FieldError>,
+    ) -> Result<T, FieldError> {
+        let map = self.map.get(name).map(|value| (name.to_owned(), value.clone())).into_iter().collect();
+        read(&mut Self { map, prefix: self.prefix.clone() }, name)
+    }
+
     /// What has not been taken: rides along to upstreams that may know it.
     #[must_use]
     pub fn rest(self) -> Map<String, Value> {

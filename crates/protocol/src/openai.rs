@@ -4,7 +4,10 @@
 
 mod chat;
 mod completion;
+mod embedding;
 mod error;
+mod harmless;
+mod logprobs;
 mod message;
 mod model;
 mod sampling;
@@ -12,7 +15,9 @@ mod usage;
 
 pub use chat::{ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatCompletionRequest, ChatDelta, ChatMessage};
 pub use completion::{Completion, CompletionChoice, CompletionRequest, Prompt};
+pub use embedding::{Embedding, EmbeddingList, EmbeddingRequest, EmbeddingUsage, EncodingFormat, Vector};
 pub use error::{ErrorBody, ErrorObject};
+pub use logprobs::{ChatLogprobs, ChatTokenLogprob, CompletionLogprobs, Logprobs, TopLogprob};
 pub use message::{Content, Message, Part, Role};
 pub use model::{Model, ModelList};
 pub use sampling::{Sampling, StreamOptions};

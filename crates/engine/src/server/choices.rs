@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use lla_protocol::openai::{FinishReason, PromptTokensDetails, Usage};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::echo::Echo;
 use super::generate::Generate;
 use super::request::Job;
 use crate::error::EngineError;
@@ -23,6 +24,8 @@ pub(super) struct Delta {
 /// What happened to one choice.
 #[derive(Debug)]
 pub(super) enum News {
+    /// Its prompt, before everything else.
+    Echo(Echo),
     /// Something to append.
     Delta(Delta),
     /// Its end.
@@ -37,6 +40,8 @@ pub(super) struct Choices {
     /// `None`: has ended.
     receivers: Vec<Option<UnboundedReceiver<Output>>>,
     usages: Vec<Usage>,
+    /// What is still to be given back before the choice's first news.
+    echoes: Vec<Option<Echo>>,
     per_prompt: usize,
 }
 
@@ -46,7 +51,9 @@ impl Choices {
         let receivers: Vec<_> =
             job.generations.into_iter().map(|request| engine.generate(request).map(Some)).collect::<Result<_, _>>()?;
         let usages = vec![Usage::default(); receivers.len()];
-        Ok(Self { receivers, usages, per_prompt: job.per_prompt.max(1) })
+        let per_prompt = job.per_prompt.max(1);
+        let echoes = (0..receivers.len()).map(|position| job.echoes.get(position / per_prompt).cloned()).collect();
+        Ok(Self { receivers, usages, echoes, per_prompt })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -66,8 +73,10 @@ impl Choices {
                         break;
                     }
                     Poll::Ready(Some(Output::Text { text, tokens })) => News::Delta(Delta { text, tokens }),
-                    // Nobody asks for it yet.
-                    Poll::Ready(Some(Output::Prompt(_))) => continue,
+                    Poll::Ready(Some(Output::Prompt(tokens))) => match self.echoes[position].take() {
+                        Some(echo) => News::Echo(echo.scored(tokens)),
+                        None => continue,
+                    },
                     Poll::Ready(Some(Output::Finished { reason, usage })) => {
                         self.usages[position] = usage;
                         *place = None;
@@ -82,6 +91,7 @@ impl Choices {
                         News::Failed(EngineError::Native("the worker dropped a generation".to_owned()))
                     }
                 };
+                news.extend(self.echoes[position].take().map(|echo| (index, News::Echo(echo))));
                 news.push((index, item));
             }
         }

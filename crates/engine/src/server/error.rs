@@ -60,6 +60,8 @@ fn status_of(error: &EngineError) -> StatusCode {
     match error {
         EngineError::Field(_)
         | EngineError::ContextLength { .. }
+        | EngineError::InputTooLong { .. }
+        | EngineError::WrongModel(_)
         | EngineError::NoChatTemplate
         | EngineError::Template(_)
         | EngineError::Unsupported { .. } => StatusCode::BAD_REQUEST,

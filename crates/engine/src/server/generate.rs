@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 use lla_protocol::openai::Message;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::embed::{Embedder, EmbeddingCard};
 use crate::error::EngineError;
 use crate::metrics::Metrics;
 use crate::model::ModelCard;
@@ -21,9 +22,80 @@ pub(super) trait Generate: Send + Sync + 'static {
     fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Vec<u32>;
     fn detokenize(&self, tokens: &[u32]) -> String;
     fn render_chat(&self, messages: &[Message], options: &TemplateOptions<'_>) -> Result<Vec<u32>, EngineError>;
+    /// What the model's vectors are; `None`: it generates text and makes none.
+    fn vectors(&self) -> Option<EmbeddingCard> {
+        None
+    }
+    /// The vectors of the inputs. Dropping the future cancels the work.
+    fn embed(&self, _inputs: Vec<Vec<u32>>) -> BoxFuture<'static, Result<Vec<Vec<f32>>, EngineError>> {
+        Box::pin(std::future::ready(Err(no_embeddings(self.card()))))
+    }
     fn shutdown(&self);
     /// Resolves when nothing is generated any more.
     fn stopped(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Why a model that generates text has no vectors.
+pub(super) fn no_embeddings(card: &ModelCard) -> EngineError {
+    EngineError::WrongModel(format!(
+        "'{}' generates text; embeddings need a model of their own (BERT-like, or one whose file has a pooling type)",
+        card.name
+    ))
+}
+
+/// Why a model for embeddings has no text.
+pub(super) fn no_text(card: &ModelCard) -> EngineError {
+    EngineError::WrongModel(format!(
+        "'{}' makes embeddings and generates no text: use /v1/embeddings, or a model that chats",
+        card.name
+    ))
+}
+
+impl Generate for Embedder {
+    fn card(&self) -> &ModelCard {
+        Self::card(self)
+    }
+
+    fn metrics(&self) -> &Metrics {
+        Self::metrics(self)
+    }
+
+    fn is_alive(&self) -> bool {
+        Self::is_alive(self)
+    }
+
+    fn generate(&self, _request: GenerateRequest) -> Result<UnboundedReceiver<Output>, EngineError> {
+        Err(no_text(Self::card(self)))
+    }
+
+    fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Vec<u32> {
+        Self::tokenize(self, text, add_special, parse_special)
+    }
+
+    fn detokenize(&self, tokens: &[u32]) -> String {
+        Self::detokenize(self, tokens)
+    }
+
+    fn render_chat(&self, _messages: &[Message], _options: &TemplateOptions<'_>) -> Result<Vec<u32>, EngineError> {
+        Err(no_text(Self::card(self)))
+    }
+
+    fn vectors(&self) -> Option<EmbeddingCard> {
+        Some(Self::vectors(self))
+    }
+
+    fn embed(&self, inputs: Vec<Vec<u32>>) -> BoxFuture<'static, Result<Vec<Vec<f32>>, EngineError>> {
+        let embedder = self.clone();
+        Box::pin(async move { Self::embed(&embedder, inputs).await })
+    }
+
+    fn shutdown(&self) {
+        Self::shutdown(self);
+    }
+
+    fn stopped(&self) -> BoxFuture<'_, ()> {
+        Box::pin(Self::stopped(self))
+    }
 }
 
 impl Generate for Engine {

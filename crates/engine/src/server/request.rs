@@ -2,11 +2,12 @@
 //! long prompt (rendering, tokenizing), so it runs beside the threads that serve connections.
 
 use lla_protocol::FieldError;
-use lla_protocol::openai::{ChatCompletionRequest, CompletionRequest, Message, Prompt, Sampling};
+use lla_protocol::openai::{ChatCompletionRequest, CompletionRequest, Logprobs, Message, Prompt, Sampling};
 use serde_json::{Map, Value};
 
 use super::State;
-use super::generate::Generate;
+use super::echo::Echo;
+use super::generate::{Generate, no_text};
 use super::unsupported::refuse;
 use crate::error::EngineError;
 use crate::model::ModelCard;
@@ -22,6 +23,10 @@ pub(super) struct Job {
     pub(super) generations: Vec<GenerateRequest>,
     /// Generations per prompt.
     pub(super) per_prompt: usize,
+    /// One per prompt when prompts are given back, else none.
+    pub(super) echoes: Vec<Echo>,
+    /// Whether log-probabilities were asked for.
+    pub(super) logprobs: bool,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
 }
@@ -31,7 +36,9 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
     let engine = state.engine.as_ref();
     let mut request = ChatCompletionRequest::parse(body)?;
     check_model(engine.card(), Some(&request.model))?;
+    check_generates(engine)?;
     let n = request.n.unwrap_or(1);
+    request.rest.shift_remove("top_logprobs");
     refuse(&request.rest, n)?;
     state.check_choices("n", 1, n)?;
     check_text_only(&request.messages)?;
@@ -42,10 +49,12 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
     let prompt = engine.render_chat(&request.messages, &options)?;
     let window = engine.card().window;
     check_window(&prompt, request.max_tokens, window)?;
-    let shape = Shape { params, max_tokens: request.max_tokens, n };
+    let shape = Shape { params, max_tokens: request.max_tokens, n, logprobs: request.logprobs };
     Ok(Job {
         generations: shape.generations(&[prompt], &request.sampling),
         per_prompt: n as usize,
+        echoes: Vec::new(),
+        logprobs: request.logprobs.top.is_some(),
         stream: request.stream,
         include_usage: request.stream_options.include_usage,
     })
@@ -57,21 +66,26 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
 /// written in them count: this is the raw interface, the caller writes the template.
 pub(super) fn completion(state: &State, body: &[u8]) -> Result<Job, EngineError> {
     let engine = state.engine.as_ref();
-    let request = CompletionRequest::parse(body)?;
+    let mut request = CompletionRequest::parse(body)?;
     check_model(engine.card(), Some(&request.model))?;
+    check_generates(engine)?;
     let n = request.n.unwrap_or(1);
+    request.rest.shift_remove("echo");
     refuse(&request.rest, n)?;
     state.check_choices("prompt", request.prompt.len(), n)?;
     let add_special = boolean(&request.rest, "add_special_tokens")?.unwrap_or(true);
     let params = sampling_params(&request.sampling, state.defaults, engine.card().n_vocab)?;
-    let prompts = prompt_tokens(engine, request.prompt, add_special)?;
+    let prompts = prompt_tokens(engine, &request.prompt, add_special)?;
     for prompt in &prompts {
         check_window(prompt, Some(request.max_tokens), engine.card().window)?;
     }
-    let shape = Shape { params, max_tokens: Some(request.max_tokens), n };
+    let echoes = if request.logprobs.echo { echoes(engine, request.prompt, &prompts) } else { Vec::new() };
+    let shape = Shape { params, max_tokens: Some(request.max_tokens), n, logprobs: request.logprobs };
     Ok(Job {
         generations: shape.generations(&prompts, &request.sampling),
         per_prompt: n as usize,
+        echoes,
+        logprobs: request.logprobs.top.is_some(),
         stream: request.stream,
         include_usage: request.stream_options.include_usage,
     })
@@ -82,6 +96,7 @@ struct Shape {
     params: SamplingParams,
     max_tokens: Option<u32>,
     n: u32,
+    logprobs: Logprobs,
 }
 
 impl Shape {
@@ -95,7 +110,8 @@ impl Shape {
                 max_tokens: self.max_tokens,
                 stop: sampling.stop.clone(),
                 ignore_eos: sampling.ignore_eos,
-                ..GenerateRequest::default()
+                logprobs: self.logprobs.top,
+                prompt_logprobs: self.logprobs.echo && self.logprobs.top.is_some(),
             }
         };
         prompts.iter().flat_map(|prompt| (0..self.n).map(|index| choice(prompt, index))).collect()
@@ -110,6 +126,11 @@ pub(super) fn check_model(card: &ModelCard, asked: Option<&str>) -> Result<(), E
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses text of a model for embeddings.
+fn check_generates(engine: &dyn Generate) -> Result<(), EngineError> {
+    if engine.vectors().is_some() { Err(no_text(engine.card())) } else { Ok(()) }
 }
 
 /// Names come back in errors: not at any length.
@@ -139,18 +160,31 @@ fn check_window(prompt: &[u32], max_tokens: Option<u32>, window: u32) -> Result<
     Ok(())
 }
 
-fn prompt_tokens(engine: &dyn Generate, prompt: Prompt, add_special: bool) -> Result<Vec<Vec<u32>>, FieldError> {
+fn prompt_tokens(engine: &dyn Generate, prompt: &Prompt, add_special: bool) -> Result<Vec<Vec<u32>>, FieldError> {
     let lists: Vec<Vec<u32>> = match prompt {
         Prompt::Texts(texts) => texts.iter().map(|text| engine.tokenize(text, add_special, true)).collect(),
         Prompt::Tokens(lists) => {
             check_ids("prompt", lists.iter().flatten(), engine.card().n_vocab)?;
-            lists
+            lists.clone()
         }
     };
     if lists.iter().any(Vec::is_empty) {
         return Err(FieldError::new("prompt", "invalid_value", "a prompt must have at least one token"));
     }
     Ok(lists)
+}
+
+/// What is given back in front of the answers to `prompts`.
+fn echoes(engine: &dyn Generate, prompt: Prompt, prompts: &[Vec<u32>]) -> Vec<Echo> {
+    let texts: Vec<String> = match prompt {
+        Prompt::Texts(texts) => texts,
+        Prompt::Tokens(lists) => lists.iter().map(|tokens| engine.detokenize(tokens)).collect(),
+    };
+    let echo = |(text, tokens): (String, &Vec<u32>)| {
+        let first = engine.detokenize(tokens.get(..1).unwrap_or_default());
+        Echo { text, first, tokens: None }
+    };
+    texts.into_iter().zip(prompts).map(echo).collect()
 }
 
 /// Refuses ids that no token has.

@@ -22,8 +22,8 @@ use crate::error::EngineError;
 use crate::metrics::CONTENT_TYPE;
 use crate::template::TemplateOptions;
 
-type SharedState = Shared<Arc<State>>;
-type RawBody = Result<Bytes, BytesRejection>;
+pub(super) type SharedState = Shared<Arc<State>>;
+pub(super) type RawBody = Result<Bytes, BytesRejection>;
 
 /// `POST /v1/chat/completions`.
 pub(super) async fn chat(Shared(state): SharedState, body: RawBody) -> Result<Response, Failure> {
@@ -40,7 +40,7 @@ pub(super) async fn completions(Shared(state): SharedState, body: RawBody) -> Re
 }
 
 async fn generate(state: &State, job: Job, api: Api) -> Result<Response, Failure> {
-    let heading = Heading::new(api, &state.engine.card().name);
+    let heading = Heading::new(api, &state.engine.card().name, job.logprobs);
     let (stream, include_usage) = (job.stream, job.include_usage);
     let choices = Choices::submit(state.engine.as_ref(), job)?;
     if stream {
@@ -140,7 +140,8 @@ pub(super) async fn wrong_method() -> Failure {
     Failure::Method
 }
 
-fn read(body: RawBody) -> Result<Bytes, Failure> {
+/// The whole body.
+pub(super) fn read(body: RawBody) -> Result<Bytes, Failure> {
     body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Failure::TooLarge(MAX_BODY),
         _ => Failure::Unreadable,

@@ -8,8 +8,11 @@ use self::fake::{Behaviour, FakeEngine};
 use self::http::{Answer, Served};
 
 mod answers;
+mod api_table;
+mod embeddings;
 mod fake;
 mod http;
+mod logprobs;
 mod refusals;
 
 /// Serves a fake engine on a free port.

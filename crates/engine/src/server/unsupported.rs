@@ -16,8 +16,9 @@ const FIELDS: &[(&str, Harmless)] = &[
     ("functions", is_empty),
     ("function_call", is_no_choice),
     ("response_format", |value| value.get("type").and_then(Value::as_str) == Some("text")),
-    ("logprobs", is_false),
+    // Of chats, which take it out first.
     ("top_logprobs", is_zero),
+    // Of completions, which take it out first.
     ("echo", is_false),
     ("suffix", is_empty),
     ("audio", never),
@@ -47,6 +48,7 @@ const FIELDS: &[(&str, Harmless)] = &[
     ("continue_final_message", is_false),
     ("chat_template", never),
     ("documents", is_empty),
+    ("return_tokens_as_token_ids", is_false),
 ];
 
 /// Refuses the first field of `rest` that asks for what this engine does not do.
@@ -109,9 +111,8 @@ mod tests {
             (r#"{"tool_choice":"auto"}"#, None),
             (r#"{"response_format":{"type":"json_object"}}"#, Some("response_format")),
             (r#"{"response_format":{"type":"text"}}"#, None),
-            (r#"{"logprobs":true}"#, Some("logprobs")),
-            (r#"{"logprobs":0}"#, Some("logprobs")),
-            (r#"{"logprobs":false,"top_logprobs":0}"#, None),
+            (r#"{"top_logprobs":0}"#, None),
+            (r#"{"top_logprobs":1}"#, Some("top_logprobs")),
             (r#"{"echo":true}"#, Some("echo")),
             (r#"{"suffix":""}"#, None),
             (r#"{"suffix":"x"}"#, Some("suffix")),

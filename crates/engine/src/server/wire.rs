@@ -6,9 +6,12 @@ use lla_protocol::openai::{
 };
 use lla_protocol::sse;
 use serde::Serialize;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::choices::Delta;
+use super::echo::Echo;
+use super::logprobs::{self, TextLogprobs};
+use crate::logprobs::TokenLogprobs;
 
 /// Which of the two routes answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,17 +29,24 @@ pub(super) struct Heading {
     id: String,
     created: i64,
     model: String,
+    /// Whether log-probabilities were asked for.
+    logprobs: bool,
 }
 
 /// One complete choice.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Answer {
+    /// In front of `text`.
+    pub(super) echo: Option<Echo>,
     pub(super) text: String,
-    pub(super) reason: FinishReason,
+    /// The tokens of `text`, when asked for.
+    pub(super) tokens: Vec<TokenLogprobs>,
+    /// `None` only before the end.
+    pub(super) reason: Option<FinishReason>,
 }
 
 impl Heading {
-    pub(super) fn new(api: Api, model: &str) -> Self {
+    pub(super) fn new(api: Api, model: &str, logprobs: bool) -> Self {
         let prefix = match api {
             Api::Chat => "chatcmpl",
             Api::Text => "cmpl",
@@ -47,6 +57,7 @@ impl Heading {
             id: format!("{prefix}-{}", uuid::Uuid::now_v7().simple()),
             created: i64::try_from(since.as_secs()).unwrap_or(0),
             model: model.to_owned(),
+            logprobs,
         }
     }
 
@@ -58,7 +69,7 @@ impl Heading {
                 object: "chat.completion".to_owned(),
                 created: self.created,
                 model: self.model,
-                choices: (0..).zip(answers).map(|(index, answer)| chat_choice(index, answer)).collect(),
+                choices: (0..).zip(answers).map(|(index, answer)| chat_choice(index, answer, self.logprobs)).collect(),
                 usage: Some(usage),
                 system_fingerprint: None,
             }),
@@ -67,7 +78,7 @@ impl Heading {
                 object: "text_completion".to_owned(),
                 created: self.created,
                 model: self.model,
-                choices: (0..).zip(answers).map(|(index, a)| text_choice(index, a.text, Some(a.reason))).collect(),
+                choices: (0..).zip(answers).map(|(index, answer)| whole_text(index, answer, self.logprobs)).collect(),
                 usage: Some(usage),
                 system_fingerprint: None,
             }),
@@ -83,10 +94,24 @@ pub(super) enum Whole {
     Text(Completion),
 }
 
-fn chat_choice(index: u32, answer: Answer) -> ChatChoice {
+fn chat_choice(index: u32, answer: Answer, logprobs: bool) -> ChatChoice {
+    let logprobs = logprobs.then(|| logprobs::chat(&answer.tokens)).flatten();
     let message =
         ChatMessage { role: "assistant".to_owned(), content: Some(answer.text), refusal: None, rest: Map::new() };
-    ChatChoice { index, message, logprobs: None, finish_reason: answer.reason }
+    ChatChoice { index, message, logprobs, finish_reason: answer.reason.unwrap_or(FinishReason::Stop) }
+}
+
+fn whole_text(index: u32, answer: Answer, logprobs: bool) -> CompletionChoice {
+    let mut shape = TextLogprobs::default();
+    let mut text = String::new();
+    if let Some(echo) = &answer.echo {
+        text.push_str(&echo.text);
+        shape.echo(echo);
+    }
+    text.push_str(&answer.text);
+    shape.add(&answer.text, &answer.tokens);
+    let logprobs = logprobs.then(|| shape.take()).flatten();
+    CompletionChoice { index, text, logprobs, finish_reason: answer.reason }
 }
 
 fn text_choice(index: u32, text: String, finish_reason: Option<FinishReason>) -> CompletionChoice {
@@ -98,6 +123,9 @@ fn text_choice(index: u32, text: String, finish_reason: Option<FinishReason>) ->
 #[derive(Debug)]
 pub(super) struct EventWriter {
     event: Event,
+    /// One per choice of a completion that was asked for log-probabilities.
+    logprobs: Vec<TextLogprobs>,
+    with_logprobs: bool,
     /// Choices whose first event (the role) has been written; chat only.
     opened: Vec<bool>,
 }
@@ -111,7 +139,7 @@ enum Event {
 
 impl EventWriter {
     pub(super) fn new(heading: Heading, choices: usize) -> Self {
-        let Heading { api, id, created, model } = heading;
+        let Heading { api, id, created, model, logprobs: with_logprobs } = heading;
         let event = match api {
             Api::Chat => Event::Chat(ChatChunk {
                 id,
@@ -132,17 +160,42 @@ impl EventWriter {
                 system_fingerprint: None,
             }),
         };
-        Self { event, opened: vec![false; choices] }
+        let logprobs = (0..choices).map(|_| TextLogprobs::default()).collect();
+        Self { event, logprobs, with_logprobs, opened: vec![false; choices] }
+    }
+
+    /// The prompt of a completion, in front of its answer.
+    pub(super) fn echo(&mut self, buffer: &mut Vec<u8>, index: u32, echo: &Echo) {
+        let logprobs = self.text_logprobs(index, |shape| shape.echo(echo));
+        let Event::Text(part) = &mut self.event else { return };
+        part.choices = vec![CompletionChoice { logprobs, ..text_choice(index, echo.text.clone(), None) }];
+        append(buffer, &self.event);
     }
 
     /// News of a choice.
     pub(super) fn delta(&mut self, buffer: &mut Vec<u8>, index: u32, news: Delta) {
         self.open(buffer, index);
+        let logprobs = match &self.event {
+            Event::Chat(_) if news.tokens.is_empty() => None,
+            Event::Chat(_) => logprobs::chat(&news.tokens),
+            Event::Text(_) => self.text_logprobs(index, |shape| shape.add(&news.text, &news.tokens)),
+        };
         match &mut self.event {
-            Event::Chat(chunk) => chunk.choices = vec![delta(index, None, Some(news.text), None)],
-            Event::Text(part) => part.choices = vec![text_choice(index, news.text, None)],
+            Event::Chat(chunk) => {
+                chunk.choices = vec![ChatChunkChoice { logprobs, ..delta(index, None, Some(news.text), None) }];
+            }
+            Event::Text(part) => {
+                part.choices = vec![CompletionChoice { logprobs, ..text_choice(index, news.text, None) }];
+            }
         }
         append(buffer, &self.event);
+    }
+
+    /// What `add` adds to the lists of a choice; `None` when nobody asks.
+    fn text_logprobs(&mut self, index: u32, add: impl FnOnce(&mut TextLogprobs)) -> Option<Value> {
+        let shape = self.logprobs.get_mut(index as usize).filter(|_| self.with_logprobs)?;
+        add(shape);
+        shape.take()
     }
 
     /// The end of a choice.

@@ -7,7 +7,7 @@ use lla_protocol::openai::{
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::merge::{drop_indexes, merge};
+use super::merge::{drop_indexes, grow, merge};
 use super::{Api, Identity};
 
 /// An answer in the making; written as the API's JSON when it is complete.
@@ -23,7 +23,7 @@ pub(super) struct Answer {
 struct Choice {
     text: String,
     extra: Map<String, Value>,
-    /// Merged under one name so that lists of tokens grow in either API's shape.
+    /// In the shape of the API that was asked.
     logprobs: Map<String, Value>,
     finish: Option<FinishReason>,
 }
@@ -101,7 +101,7 @@ impl Choice {
         self.text.push_str(&delta.text);
         merge(&mut self.extra, delta.extra);
         if let Some(Value::Object(logprobs)) = delta.logprobs {
-            merge(&mut self.logprobs, logprobs);
+            grow(&mut self.logprobs, logprobs);
         }
     }
 

@@ -50,6 +50,20 @@ fn add_item(items: &mut Vec<Value>, item: Value) {
     }
 }
 
+/// Adds the log-probabilities of a part to those before: every list grows, whatever its entries are.
+/// (An entry is a token or a table of tokens, and a token may well be called `index`.)
+pub(super) fn grow(whole: &mut Map<String, Value>, part: Map<String, Value>) {
+    for (name, value) in part {
+        match (whole.get_mut(&name), value) {
+            (Some(Value::Array(items)), Value::Array(more)) => items.extend(more),
+            (Some(_), Value::Null) => {}
+            (_, value) => {
+                whole.insert(name, value);
+            }
+        }
+    }
+}
+
 /// Takes the `index` out of the entries of `tool_calls`: a whole message has none.
 pub(super) fn drop_indexes(message: &mut Map<String, Value>) {
     let Some(Value::Array(calls)) = message.get_mut("tool_calls") else { return };
@@ -90,6 +104,38 @@ mod tests {
                 {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}}
             ]})
         );
+    }
+
+    #[test]
+    fn lists_of_log_probabilities_grow_in_both_shapes() {
+        for (parts, whole) in [
+            (
+                [
+                    json!({"content": [{"token": "a"}], "refusal": null}),
+                    json!({"content": [{"token": "b"}], "refusal": null}),
+                ],
+                json!({"content": [{"token": "a"}, {"token": "b"}], "refusal": null}),
+            ),
+            (
+                [
+                    json!({"tokens": ["a"], "token_logprobs": [null], "top_logprobs": [null], "text_offset": [0]}),
+                    json!({"tokens": ["index"], "token_logprobs": [0], "top_logprobs": [{"index": 0}], "text_offset": [1]}),
+                ],
+                json!({"tokens": ["a", "index"], "token_logprobs": [null, 0], "top_logprobs": [null, {"index": 0}],
+                       "text_offset": [0, 1]}),
+            ),
+            ([json!({"content": null}), json!({"content": [1]})], json!({"content": [1]})),
+            (
+                [json!({"top_logprobs": [{"index": 0}]}), json!({"top_logprobs": [{"index": 0}]})],
+                json!({"top_logprobs": [{"index": 0}, {"index": 0}]}),
+            ),
+        ] {
+            let mut grown = Map::new();
+            for part in parts {
+                grow(&mut grown, part.as_object().expect("object").clone());
+            }
+            assert_eq!(Value::Object(grown), whole);
+        }
     }
 
     #[test]

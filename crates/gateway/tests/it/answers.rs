@@ -164,6 +164,33 @@ async fn tool_calls_and_logprobs_are_put_together() {
     assert!(events[1].contains(r#""delta":{"tool_calls":[{"index":0,"#), "{}", events[1]);
 }
 
+#[tokio::test]
+async fn log_probabilities_of_completions_are_put_together() {
+    let part = |text: &str, offset: usize| {
+        let logprobs = json!({"tokens": [text], "token_logprobs": [-0.5], "top_logprobs": [{text: -0.5}],
+                              "text_offset": [offset]});
+        Ok(Event::Delta(Delta { text: text.to_owned(), logprobs: Some(logprobs), ..Delta::default() }))
+    };
+    let end = Ok(Event::Finish { index: 0, reason: FinishReason::Length });
+    let gateway = Gateway::new(Script::Events(vec![part("index", 0), part("b", 5), end])).await;
+    let body = json!({"model": "tiny", "prompt": "x", "logprobs": 1, "echo": true, "max_tokens": 0});
+    let whole = gateway.post("/v1/completions", &body).await.json();
+    let logprobs = json!({"tokens": ["index", "b"], "token_logprobs": [-0.5, -0.5],
+                          "top_logprobs": [{"index": -0.5}, {"b": -0.5}], "text_offset": [0, 5]});
+    assert_eq!((&whole["choices"][0]["text"], &whole["choices"][0]["logprobs"]), (&json!("indexb"), &logprobs));
+    // What this server does not act on reaches the backend.
+    let seen = gateway.mock.completions().pop().expect("a request");
+    assert_eq!((seen.max_tokens, Value::Object(seen.extra)), (0, json!({"logprobs": 1, "echo": true})));
+    for (extra, param) in [
+        (json!({"top_logprobs": 1}), "top_logprobs"),
+        (json!({"logprobs": 1}), "logprobs"),
+        (json!({"metadata": {"a": 1}}), "metadata.a"),
+    ] {
+        let (status, _, _, found) = gateway.chat(extra).await.error();
+        assert_eq!((status, found.as_deref()), (400, Some(param)));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn silence_carries_comments() {
     let slow = Script::Slow { text: "late".to_owned(), first: Duration::from_secs(25), between: Duration::ZERO };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use lla_protocol::openai::{self, ModelList, StreamOptions};
+use lla_protocol::openai::{self, EmbeddingList, EncodingFormat, Logprobs, ModelList, StreamOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
@@ -12,7 +12,9 @@ use tokio::time::timeout;
 use super::answer::{self, Expected};
 use super::config::{BuildError, Dialect, HttpBackendConfig};
 use super::connection::Connection;
-use crate::{Backend, BackendHealth, ChatRequest, CompletionRequest, Error, EventStream, ModelInfo};
+use crate::{
+    Backend, BackendHealth, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, ModelInfo,
+};
 
 /// A health check gives up after this.
 const HEALTH_LIMIT: Duration = Duration::from_secs(3);
@@ -122,6 +124,7 @@ impl Backend for OpenAiBackend {
             n: request.n,
             stream: true,
             stream_options: StreamOptions { include_usage: true },
+            logprobs: Logprobs::default(),
             rest,
         };
         self.stream("chat/completions", &body, expected).await
@@ -137,9 +140,27 @@ impl Backend for OpenAiBackend {
             n: request.n,
             stream: true,
             stream_options: StreamOptions { include_usage: true },
+            logprobs: Logprobs::default(),
             rest: request.extra,
         };
         self.stream("completions", &body, expected).await
+    }
+
+    async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, Error> {
+        let inputs = request.input.len();
+        // Shorter, but not every server knows it.
+        let encoding_format =
+            if self.dialect.has_vllm_routes() { EncodingFormat::Base64 } else { EncodingFormat::Float };
+        let body = openai::EmbeddingRequest {
+            model: request.model,
+            input: request.input,
+            encoding_format,
+            dimensions: request.dimensions,
+            rest: request.extra,
+        };
+        let opened = self.connection.open("embeddings", &body, &body.model).await?;
+        let answer = self.connection.read_all(opened.response, self.connection.timeouts.total).await?;
+        embeddings(&answer, inputs).map_err(|message| Error::upstream(self.name(), message))
     }
 
     async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {
@@ -165,9 +186,43 @@ impl Backend for OpenAiBackend {
     }
 }
 
+/// Reads the vectors of an answer in the order of the inputs, whatever order they came in.
+fn embeddings(answer: &[u8], inputs: usize) -> Result<Embeddings, String> {
+    let mut list: EmbeddingList = serde_json::from_slice(answer)
+        .map_err(|error| format!("it sent something that is no list of embeddings: {error}"))?;
+    list.data.sort_by_key(|entry| entry.index);
+    let in_order = (0..).zip(&list.data).all(|(index, entry)| entry.index == index);
+    if list.data.len() != inputs || !in_order {
+        return Err(format!("it sent {} embeddings for {inputs} inputs, or some of them twice", list.data.len()));
+    }
+    let vectors: Option<Vec<_>> = list.data.into_iter().map(|entry| entry.embedding.read()).collect();
+    let vectors = vectors.ok_or("it sent an embedding that is no base64 of 32-bit floats")?;
+    Ok(Embeddings { vectors, prompt_tokens: list.usage.prompt_tokens })
+}
+
 /// `llama-server` hides the window in `meta`.
 fn llama_server_window(rest: &Map<String, Value>) -> Option<u32> {
     let meta = rest.get("meta")?;
     let window = meta.get("n_ctx").or_else(|| meta.get("n_ctx_train"))?;
     u32::try_from(window.as_u64()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn embeddings_are_read_in_either_form_and_put_in_order() {
+        let answer = r#"{"data":[{"index":1,"embedding":[0.5]},{"index":0,"embedding":"AACAPw=="}],"usage":{"prompt_tokens":3,"total_tokens":3}}"#;
+        let found = Embeddings { vectors: vec![vec![1.0], vec![0.5]], prompt_tokens: 3 };
+        assert_eq!(embeddings(answer.as_bytes(), 2), Ok(found));
+        for (answer, inputs) in [
+            (answer, 3),
+            (r#"{"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}]}"#, 2),
+            (r#"{"data":[{"index":0,"embedding":"AAA="}]}"#, 1),
+            ("{}", 1),
+        ] {
+            assert!(embeddings(answer.as_bytes(), inputs).is_err(), "{answer}");
+        }
+    }
 }

@@ -18,7 +18,10 @@ use super::in_flight::{InFlight, InFlightGuard};
 use super::status::{BackendStatus, FleetModel, ModelState};
 use super::{EngineModelConfig, Launch, StartPolicy};
 use crate::driver::{BuildError, Dialect};
-use crate::{Backend as _, BackendHealth, ChatRequest, CompletionRequest, Error, EventStream, OpenAiBackend};
+use crate::{
+    Backend as _, BackendHealth, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream,
+    OpenAiBackend,
+};
 
 /// A request waits this long for the next attempt to start; longer, and it is refused at once.
 const SHORT_WAIT: Duration = Duration::from_secs(1);
@@ -155,6 +158,17 @@ impl Engine {
             return request.send(&successor.backend).await.map(|events| guard.hold_in(events));
         }
         Err(refused)
+    }
+
+    /// Like [`Engine::answer`], for vectors.
+    pub(super) async fn embed(&self, request: &EmbedRequest) -> Result<Embeddings, Error> {
+        let (running, _guard) = self.running().await?;
+        let outcome = running.backend.embed(request.clone()).await;
+        if matches!(outcome, Err(Error::Unavailable { .. })) && self.has_gone(&running).await {
+            let (successor, _guard) = self.running().await?;
+            return successor.backend.embed(request.clone()).await;
+        }
+        outcome
     }
 
     pub(super) async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {

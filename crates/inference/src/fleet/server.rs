@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 
 use super::status::{BackendStatus, FleetModel, ModelState};
 use crate::route::Tier;
-use crate::{Backend, ChatRequest, CompletionRequest, Error, EventStream, ModelInfo};
+use crate::{Backend, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, ModelInfo};
 
 /// See the module.
 pub(super) struct Server {
@@ -102,12 +102,16 @@ impl Server {
         self.learn(self.backend.complete(request).await)
     }
 
+    pub(super) async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, Error> {
+        self.learn(self.backend.embed(request).await)
+    }
+
     pub(super) async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {
         self.backend.count_tokens(request).await
     }
 
     /// A request sees that a server is away, or back, before the next refresh does.
-    fn learn(&self, outcome: Result<EventStream, Error>) -> Result<EventStream, Error> {
+    fn learn<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
         match &outcome {
             Ok(_) => self.set_state(ModelState::Ready),
             Err(error @ Error::Unavailable { .. }) => {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{FinishReason, Message, Sampling, StreamOptions, Usage};
+use super::{FinishReason, Logprobs, Message, Sampling, StreamOptions, Usage, harmless};
 use crate::fields::{FieldError, Fields};
 
 /// A chat request.
@@ -28,6 +28,9 @@ pub struct ChatCompletionRequest {
     /// Only with `stream`.
     #[serde(skip_serializing_if = "is_default")]
     pub stream_options: StreamOptions,
+    /// What is asked for by fields that stay in `rest`, where an upstream finds them.
+    #[serde(skip)]
+    pub logprobs: Logprobs,
     /// Fields that are not acted on here (`tools`, `response_format`, `user`, …).
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -52,7 +55,9 @@ impl ChatCompletionRequest {
         let n = take_n(&mut fields)?;
         let (stream, stream_options) = StreamOptions::take(&mut fields)?;
         check_response_format(&fields)?;
-        Ok(Self { model, messages, sampling, max_tokens, n, stream, stream_options, rest: fields.rest() })
+        let logprobs = Logprobs::of_chat(&fields)?;
+        harmless::check(&fields)?;
+        Ok(Self { model, messages, sampling, max_tokens, n, stream, stream_options, logprobs, rest: fields.rest() })
     }
 }
 

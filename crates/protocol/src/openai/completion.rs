@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::chat::{required_model, take_n};
-use super::{FinishReason, Sampling, StreamOptions, Usage};
+use super::{FinishReason, Logprobs, Sampling, StreamOptions, Usage, harmless};
 use crate::fields::{FieldError, Fields};
 
 /// `max_tokens` when the caller does not say, as the OpenAI API has it.
@@ -47,7 +47,8 @@ pub struct CompletionRequest {
     /// How tokens are chosen.
     #[serde(flatten)]
     pub sampling: Sampling,
-    /// Most tokens to generate; 16 when the caller does not say.
+    /// Most tokens to generate; 16 when the caller does not say. 0 only with `echo: true`: then the
+    /// prompt comes back, with its log-probabilities if they are asked for, and nothing else.
     pub max_tokens: u32,
     /// Answers per prompt, 1 to 128.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +58,9 @@ pub struct CompletionRequest {
     /// Only with `stream`.
     #[serde(skip_serializing_if = "is_default")]
     pub stream_options: StreamOptions,
+    /// What is asked for by fields that stay in `rest`, where an upstream finds them.
+    #[serde(skip)]
+    pub logprobs: Logprobs,
     /// Fields that are not acted on here (`echo`, `logprobs`, `suffix`, …).
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -75,19 +79,24 @@ impl CompletionRequest {
         let mut fields = Fields::from_body(body)?;
         let model = required_model(&mut fields)?;
         let prompt = fields.take("prompt").ok_or_else(|| fields.missing("prompt"))?;
-        let prompt = parse_prompt(prompt)?;
+        let prompt = parse_prompt("prompt", prompt)?;
         let sampling = Sampling::take(&mut fields)?;
-        let max_tokens = fields.count("max_tokens", 1)?.unwrap_or(DEFAULT_MAX_TOKENS);
+        let logprobs = Logprobs::of_completion(&fields)?;
+        harmless::check(&fields)?;
+        // Without an answer, an echo is all that there is to send.
+        let least = u32::from(!logprobs.echo);
+        let max_tokens = fields.count("max_tokens", least)?.unwrap_or(DEFAULT_MAX_TOKENS);
         let n = take_n(&mut fields)?;
         let (stream, stream_options) = StreamOptions::take(&mut fields)?;
-        Ok(Self { model, prompt, sampling, max_tokens, n, stream, stream_options, rest: fields.rest() })
+        Ok(Self { model, prompt, sampling, max_tokens, n, stream, stream_options, logprobs, rest: fields.rest() })
     }
 }
 
-fn parse_prompt(value: Value) -> Result<Prompt, FieldError> {
+/// Reads texts or tokens out of the field `name`.
+pub(super) fn parse_prompt(name: &str, value: Value) -> Result<Prompt, FieldError> {
     let wrong = || {
         FieldError::new(
-            "prompt",
+            name,
             "invalid_type",
             "expected a string, an array of strings, an array of token ids or an array of arrays of token ids",
         )
@@ -95,7 +104,7 @@ fn parse_prompt(value: Value) -> Result<Prompt, FieldError> {
     match value {
         Value::String(text) => Ok(Prompt::Texts(vec![text])),
         Value::Array(items) if items.is_empty() => {
-            Err(FieldError::new("prompt", "invalid_value", "must not be an empty array"))
+            Err(FieldError::new(name, "invalid_value", "must not be an empty array"))
         }
         Value::Array(items) if items[0].is_string() => {
             let texts = items.into_iter().map(|item| match item {

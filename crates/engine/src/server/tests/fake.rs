@@ -7,7 +7,9 @@ use lla_protocol::openai::{FinishReason, Message, Usage};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
+use crate::embed::EmbeddingCard;
 use crate::error::EngineError;
+use crate::logprobs::{Scored, TokenLogprobs};
 use crate::metrics::Metrics;
 use crate::model::ModelCard;
 use crate::sequence::{GenerateRequest, Output};
@@ -27,6 +29,10 @@ pub(super) enum Behaviour {
     Full,
     /// The channel closes without an end.
     Vanish,
+    /// Makes embeddings instead: of every input its number of tokens, then 0, 0 and 1.
+    Embed,
+    /// Never gets done with embeddings.
+    EmbedForever,
 }
 
 pub(super) struct FakeEngine {
@@ -52,6 +58,13 @@ impl FakeEngine {
         }
     }
 
+    /// Waits until a caller waits in vain.
+    pub(super) async fn something_hangs(&self) {
+        while self.hanging.lock().expect("lock").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Waits until the callers of all hanging generations have left.
     pub(super) async fn all_abandoned(&self) {
         let senders: Vec<_> = self.hanging.lock().expect("lock").clone();
@@ -70,6 +83,19 @@ fn text(text: &str) -> Output {
     Output::Text { text: text.to_owned(), tokens: Vec::new() }
 }
 
+/// A text as one token, among as many as are asked for.
+fn scored(said: &str, top: Option<u32>) -> Output {
+    let Some(top) = top else { return text(said) };
+    Output::Text { text: said.to_owned(), tokens: vec![place(said, top)] }
+}
+
+fn place(text: &str, top: u32) -> TokenLogprobs {
+    let scored = |bytes: String, logprob| Scored { token: 1, bytes: bytes.into_bytes(), logprob };
+    let others = std::iter::successors(Some(-1.0_f32), |logprob| Some(logprob - 1.0)).zip(0..top);
+    let top = others.map(|(logprob, number)| scored(format!("t{number}"), logprob)).collect();
+    TokenLogprobs { chosen: scored(text.to_owned(), -0.5), top }
+}
+
 impl Generate for FakeEngine {
     fn card(&self) -> &ModelCard {
         &self.card
@@ -86,10 +112,19 @@ impl Generate for FakeEngine {
     fn generate(&self, request: GenerateRequest) -> Result<UnboundedReceiver<Output>, EngineError> {
         let (sender, receiver) = unbounded_channel();
         let prompt_tokens = u32::try_from(request.prompt.len()).expect("short");
+        let (top, nothing) = (request.logprobs, request.max_tokens == Some(0));
+        if request.prompt_logprobs {
+            let texts = request.prompt[1..].iter().map(|id| format!("<{id}>"));
+            send(&sender, Output::Prompt(texts.map(|text| place(&text, top.unwrap_or(0))).collect()));
+        }
         self.requests.lock().expect("lock").push(request);
         match &self.behaviour {
+            Behaviour::Say(_) if nothing => {
+                let usage = Usage::new(prompt_tokens, 0);
+                send(&sender, Output::Finished { reason: FinishReason::Length, usage });
+            }
             Behaviour::Say(texts) => {
-                texts.iter().for_each(|said| send(&sender, text(said)));
+                texts.iter().for_each(|said| send(&sender, scored(said, top)));
                 let usage = Usage::new(prompt_tokens, u32::try_from(texts.len()).expect("short"));
                 send(&sender, Output::Finished { reason: FinishReason::Stop, usage });
             }
@@ -103,6 +138,7 @@ impl Generate for FakeEngine {
             }
             Behaviour::Full => return Err(EngineError::QueueFull { waiting: 4, limit: 4 }),
             Behaviour::Vanish => {}
+            Behaviour::Embed | Behaviour::EmbedForever => panic!("asked for text"),
         }
         Ok(receiver)
     }
@@ -122,6 +158,26 @@ impl Generate for FakeEngine {
         }
         let texts: Vec<String> = messages.iter().map(|message| message.text_content().expect("text")).collect();
         Ok(self.tokenize(&texts.join(" "), true, true))
+    }
+
+    fn vectors(&self) -> Option<EmbeddingCard> {
+        let embeds = matches!(self.behaviour, Behaviour::Embed | Behaviour::EmbedForever);
+        embeds.then_some(EmbeddingCard { width: 4, shortens: true })
+    }
+
+    fn embed(&self, inputs: Vec<Vec<u32>>) -> BoxFuture<'static, Result<Vec<Vec<f32>>, EngineError>> {
+        if let Behaviour::Embed = self.behaviour {
+            let vector = |input: &Vec<u32>| vec![f32::from(u8::try_from(input.len()).expect("short")), 0.0, 0.0, 1.0];
+            let vectors = inputs.iter().map(vector).collect();
+            return Box::pin(std::future::ready(Ok(vectors)));
+        }
+        let (sender, receiver) = unbounded_channel::<Output>();
+        self.hanging.lock().expect("lock").push(sender);
+        Box::pin(async move {
+            // Held for as long as this future lives.
+            let _receiver = receiver;
+            std::future::pending().await
+        })
     }
 
     fn shutdown(&self) {

@@ -44,7 +44,7 @@ async fn requests_that_can_not_be_served_name_the_field() {
         (json!({"prompt": [[]]}), "invalid_value", "prompt"),
         (json!({"prompt": ["a", "b"], "n": 3}), "out_of_range", "prompt"),
         (json!({"prompt": "", "add_special_tokens": false}), "invalid_value", "prompt"),
-        (json!({"prompt": "a", "echo": true}), "unsupported_parameter", "echo"),
+        (json!({"prompt": "a", "suffix": "b"}), "unsupported_parameter", "suffix"),
     ];
     for (mut body, code, param) in completion {
         body["model"] = json!("tiny");
