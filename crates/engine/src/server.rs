@@ -34,6 +34,7 @@ mod listen;
 mod request;
 mod request_id;
 mod routes;
+mod structured;
 mod unsupported;
 mod wire;
 

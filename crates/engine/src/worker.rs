@@ -15,6 +15,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::capacity::Capacity;
+use crate::constraint::{Constraint, ConstraintVocabulary, Restriction};
 use crate::cpu::ThreadPool;
 use crate::error::EngineError;
 use crate::metrics::Metrics;
@@ -32,6 +33,8 @@ pub struct Engine {
 
 struct Inner {
     model: Arc<Model>,
+    /// Made when the first restriction is compiled.
+    vocabulary: OnceLock<Result<Arc<ConstraintVocabulary>, EngineError>>,
     card: ModelCard,
     commands: std_mpsc::Sender<Command>,
     /// Places for sequences, waiting and running together.
@@ -81,7 +84,18 @@ impl Engine {
         ready.recv().map_err(|_| EngineError::Native("the worker ended while starting".to_owned()))??;
         let queue_limit = options.queue as usize;
         let places = Arc::new(Semaphore::new(queue_limit + capacity.slots as usize));
-        Ok(Self { inner: Arc::new(Inner { model, card, commands, places, queue_limit, metrics, stopped }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                model,
+                vocabulary: OnceLock::new(),
+                card,
+                commands,
+                places,
+                queue_limit,
+                metrics,
+                stopped,
+            }),
+        })
     }
 
     /// Starts a generation. Dropping the receiver cancels it at the next step.
@@ -147,6 +161,17 @@ impl Engine {
         options: &TemplateOptions<'_>,
     ) -> Result<Vec<u32>, EngineError> {
         self.inner.model.render_chat(messages, options)
+    }
+
+    /// Makes a restriction ready for a generation. The first call builds the tree of the vocabulary;
+    /// it may block for some tenths of a second.
+    ///
+    /// # Errors
+    /// [`EngineError::Grammar`] when the grammar can not be used, with a path inside of it.
+    pub fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError> {
+        let build = || self.inner.model.constraint_vocabulary().map(Arc::new);
+        let vocabulary = self.inner.vocabulary.get_or_init(build).as_ref().map_err(EngineError::clone)?;
+        Ok(Constraint::compile(vocabulary, restriction)?)
     }
 
     /// Whether the worker runs.

@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 use lla_protocol::openai::Message;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::constraint::{Constraint, Restriction};
 use crate::error::EngineError;
 use crate::metrics::Metrics;
 use crate::model::ModelCard;
@@ -21,6 +22,8 @@ pub(super) trait Generate: Send + Sync + 'static {
     fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Vec<u32>;
     fn detokenize(&self, tokens: &[u32]) -> String;
     fn render_chat(&self, messages: &[Message], options: &TemplateOptions<'_>) -> Result<Vec<u32>, EngineError>;
+    /// May block for some tenths of a second.
+    fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError>;
     fn shutdown(&self);
     /// Resolves when nothing is generated any more.
     fn stopped(&self) -> BoxFuture<'_, ()>;
@@ -53,6 +56,10 @@ impl Generate for Engine {
 
     fn render_chat(&self, messages: &[Message], options: &TemplateOptions<'_>) -> Result<Vec<u32>, EngineError> {
         Self::render_chat(self, messages, options)
+    }
+
+    fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError> {
+        Self::compile(self, restriction)
     }
 
     fn shutdown(&self) {

@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 
 use super::State;
 use super::generate::Generate;
+use super::structured;
 use super::unsupported::refuse;
+use crate::constraint::{Constraint, Grammar, Restriction, Starts};
 use crate::error::EngineError;
 use crate::model::ModelCard;
 use crate::options::SamplingDefaults;
@@ -32,6 +34,7 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
     let mut request = ChatCompletionRequest::parse(body)?;
     check_model(engine.card(), Some(&request.model))?;
     let n = request.n.unwrap_or(1);
+    let structured = structured::take(&mut request.rest)?;
     refuse(&request.rest, n)?;
     state.check_choices("n", 1, n)?;
     check_text_only(&request.messages)?;
@@ -42,7 +45,8 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
     let prompt = engine.render_chat(&request.messages, &options)?;
     let window = engine.card().window;
     check_window(&prompt, request.max_tokens, window)?;
-    let shape = Shape { params, max_tokens: request.max_tokens, n };
+    let constraint = compiled(engine, structured)?;
+    let shape = Shape { params, max_tokens: request.max_tokens, n, constraint };
     Ok(Job {
         generations: shape.generations(&[prompt], &request.sampling),
         per_prompt: n as usize,
@@ -57,9 +61,10 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
 /// written in them count: this is the raw interface, the caller writes the template.
 pub(super) fn completion(state: &State, body: &[u8]) -> Result<Job, EngineError> {
     let engine = state.engine.as_ref();
-    let request = CompletionRequest::parse(body)?;
+    let mut request = CompletionRequest::parse(body)?;
     check_model(engine.card(), Some(&request.model))?;
     let n = request.n.unwrap_or(1);
+    let structured = structured::take(&mut request.rest)?;
     refuse(&request.rest, n)?;
     state.check_choices("prompt", request.prompt.len(), n)?;
     let add_special = boolean(&request.rest, "add_special_tokens")?.unwrap_or(true);
@@ -68,7 +73,8 @@ pub(super) fn completion(state: &State, body: &[u8]) -> Result<Job, EngineError>
     for prompt in &prompts {
         check_window(prompt, Some(request.max_tokens), engine.card().window)?;
     }
-    let shape = Shape { params, max_tokens: Some(request.max_tokens), n };
+    let constraint = compiled(engine, structured)?;
+    let shape = Shape { params, max_tokens: Some(request.max_tokens), n, constraint };
     Ok(Job {
         generations: shape.generations(&prompts, &request.sampling),
         per_prompt: n as usize,
@@ -82,6 +88,14 @@ struct Shape {
     params: SamplingParams,
     max_tokens: Option<u32>,
     n: u32,
+    constraint: Option<Constraint>,
+}
+
+/// What restricts the answer, made ready once for all choices.
+fn compiled(engine: &dyn Generate, structured: Option<(Grammar, String)>) -> Result<Option<Constraint>, EngineError> {
+    let Some((grammar, param)) = structured else { return Ok(None) };
+    let restriction = Restriction { grammar, starts: Starts::AtOnce };
+    engine.compile(&restriction).map(Some).map_err(|error| error.under(&param))
 }
 
 impl Shape {
@@ -95,6 +109,7 @@ impl Shape {
                 max_tokens: self.max_tokens,
                 stop: sampling.stop.clone(),
                 ignore_eos: sampling.ignore_eos,
+                constraint: self.constraint.clone(),
                 ..GenerateRequest::default()
             }
         };

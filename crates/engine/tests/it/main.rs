@@ -10,5 +10,7 @@
     reason = "helpers of tests fail as tests do, and say what was skipped"
 )]
 
+mod constraint;
 mod generation;
 mod model;
+mod schemas;

@@ -1,12 +1,14 @@
 //! An engine that follows a script: one token per word, and what it generates is given.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use lla_protocol::openai::{FinishReason, Message, Usage};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
+use crate::constraint::tests::byte_words;
+use crate::constraint::{Constraint, ConstraintVocabulary, Restriction};
 use crate::error::EngineError;
 use crate::metrics::Metrics;
 use crate::model::ModelCard;
@@ -122,6 +124,11 @@ impl Generate for FakeEngine {
         }
         let texts: Vec<String> = messages.iter().map(|message| message.text_content().expect("text")).collect();
         Ok(self.tokenize(&texts.join(" "), true, true))
+    }
+
+    fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError> {
+        let vocabulary = Arc::new(ConstraintVocabulary::new(byte_words()).expect("a vocabulary"));
+        Ok(Constraint::compile(&vocabulary, restriction)?)
     }
 
     fn shutdown(&self) {
