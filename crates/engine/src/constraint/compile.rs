@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use llguidance::api::TopLevelGrammar;
-use llguidance::{JsonCompileOptions, Matcher};
+use llguidance::{JsonCompileOptions, Matcher, regex_to_lark};
 use serde_json::{Value, json};
 
 use super::error::{GrammarError, first_line};
@@ -45,7 +45,8 @@ fn top_level(grammar: &Grammar) -> Result<(TopLevelGrammar, bool), GrammarError>
     Ok(match grammar {
         Grammar::JsonObject => (json_grammar(json!({"type": "object"})), true),
         Grammar::JsonSchema(schema) => (json_grammar(schema::prepare(schema)?), true),
-        Grammar::Regex(regex) => (TopLevelGrammar::from_regex(checked_regex(regex)?), false),
+        // `\d` and `\w` are ASCII, as in patterns of a schema: nobody means the digits of all scripts.
+        Grammar::Regex(regex) => (TopLevelGrammar::from_regex(&regex_to_lark(checked_regex(regex)?, "dw")), false),
         Grammar::Choice(choices) => (TopLevelGrammar::from_regex(&choices_regex(choices)?), false),
         Grammar::Lark(lark) => {
             check_lark(lark)?;

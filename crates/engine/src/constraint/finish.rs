@@ -7,8 +7,10 @@ use llguidance::Matcher;
 use super::close::Scanner;
 use super::vocabulary::ConstraintVocabulary;
 
-/// Most tokens: a grammar that does not end by then will hardly end.
-const MOST: usize = 512;
+/// Most choices: a grammar that does not end by then will hardly end.
+const STEPS: usize = 512;
+/// Most tokens, with those that are forced.
+const TOKENS: usize = 4096;
 /// Outside of JSON strings: what ends something, then short values, then what opens something.
 const JSON_ORDER: &[u8] = b"}]\"ntf0123456789,:-.eE+[{";
 /// In strings and other texts: what parts words comes first, because patterns need it to go on.
@@ -38,12 +40,16 @@ impl<'a> Finish<'a> {
         self.scan(written)?;
         let mut added = Vec::new();
         let mut count = 0;
-        while count <= MOST {
+        for _ in 0..STEPS {
             if matcher.is_stopped() || matcher.is_accepting().ok()? {
                 return matcher.stop_reason().is_ok().then(|| String::from_utf8(added).ok()).flatten();
             }
-            for token in self.next(&mut matcher)? {
-                count += 1;
+            let tokens = self.next(&mut matcher)?;
+            count += tokens.len();
+            if count > TOKENS {
+                return None;
+            }
+            for token in tokens {
                 matcher.consume_token(token).ok()?;
                 let bytes = self.vocabulary.bytes(token);
                 added.extend_from_slice(bytes);

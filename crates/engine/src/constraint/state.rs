@@ -131,7 +131,9 @@ impl Constraint {
     /// What to append to an answer that was cut by its length, so that it can be read nevertheless.
     ///
     /// `text` is the answer as the caller got it; only its end is looked at, for a character that was
-    /// cut in two. First the grammar is followed to a near end (at most 512 tokens of some
+    /// cut in two. Such a character should be left out of the answer (the closing then writes it anew,
+    /// or another one): with U+FFFD in its place a name or a constant is another one, and nothing can
+    /// mend that. First the grammar is followed to a near end (at most 512 choices of some
     /// microseconds), which gives a valid text of the language. Where that does not end, JSON is closed
     /// by its form alone: it parses, but may not be what the schema asks for. Other languages get
     /// nothing then.

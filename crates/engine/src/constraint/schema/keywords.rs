@@ -85,7 +85,31 @@ impl<'a> Walk<'a> {
 /// Checks what only the keywords of one schema together can tell.
 pub(super) fn check_together(schema: &mut Map<String, Value>, path: &str) -> Result<(), GrammarError> {
     patterns::check_format(schema, path)?;
+    bound_integers(schema);
     check_property_counts(schema, path)
+}
+
+/// Integers without a bound get that of exact numbers: most readers of JSON can not hold others, and a
+/// small model may write digits without end.
+fn bound_integers(schema: &mut Map<String, Value>) {
+    let integers = match schema.get("type") {
+        Some(Value::String(name)) => name == "integer",
+        Some(Value::Array(names)) => {
+            names.iter().any(|name| name == "integer") && !names.iter().any(|name| name == "number")
+        }
+        _ => false,
+    };
+    if !integers || schema.contains_key("const") || schema.contains_key("enum") {
+        return;
+    }
+    for (inclusive, exclusive, bound) in [
+        ("minimum", "exclusiveMinimum", -values::LARGEST_EXACT),
+        ("maximum", "exclusiveMaximum", values::LARGEST_EXACT),
+    ] {
+        if !schema.contains_key(inclusive) && !schema.contains_key(exclusive) {
+            schema.insert(inclusive.to_owned(), Value::from(bound));
+        }
+    }
 }
 
 /// `minProperties` and `maxProperties` hold only where the grammar can count: repeated names of

@@ -18,6 +18,10 @@ const DATE: &str = "(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])
 /// Without leap seconds, which are right at the end of some months only.
 const TIME: &str = "(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?\
     (?:[zZ]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]))";
+/// A part of a host's name.
+const LABEL: &str = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?";
+/// A part of a mailbox's name.
+const ATOM: &str = "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~-]+";
 const LONGEST: usize = 4096;
 /// Work that llguidance's library may spend on one comparison of patterns.
 const COMPARISON: u64 = 10_000;
@@ -119,31 +123,39 @@ pub(super) fn check_format(schema: &mut Map<String, Value>, path: &str) -> Resul
         Some(Value::Array(names)) => names.iter().any(|name| name == "string"),
         _ => true,
     };
-    let own = match format {
-        _ if !of_string => None,
-        "date" => Some(DATE.to_owned()),
-        "time" => Some(TIME.to_owned()),
-        "date-time" => Some(format!("{DATE}[tT]{TIME}")),
-        _ if FORMATS.contains(&format) => return Ok(()),
-        _ => {
-            let name: String = format.chars().take(60).collect();
-            let message = format!("the format '{name}' is not supported; these are: {}", FORMATS.join(", "));
-            return Err(unsupported(&join(path, "format"), message));
+    let own = if of_string { own_patterns(format) } else { Vec::new() };
+    if own.is_empty() && of_string {
+        if FORMATS.contains(&format) {
+            return Ok(());
         }
-    };
+        let name: String = format.chars().take(60).collect();
+        let message = format!("the format '{name}' is not supported; these are: {}", FORMATS.join(", "));
+        return Err(unsupported(&join(path, "format"), message));
+    }
     schema.shift_remove("format");
-    if let Some(expression) = own {
-        let pattern = Value::from(format!("^{expression}$"));
+    for pattern in own {
         if schema.contains_key("pattern") {
             let all = schema.entry("allOf").or_insert_with(|| json!([]));
             if let Some(all) = all.as_array_mut() {
                 all.push(json!({"pattern": pattern}));
             }
         } else {
-            schema.insert("pattern".to_owned(), pattern);
+            schema.insert("pattern".to_owned(), Value::from(pattern));
         }
     }
     Ok(())
+}
+
+/// Patterns that must all match, for formats where llguidance's own expression lets wrong texts pass.
+fn own_patterns(format: &str) -> Vec<String> {
+    match format {
+        "date" => vec![format!("^{DATE}$")],
+        "time" => vec![format!("^{TIME}$")],
+        "date-time" => vec![format!("^{DATE}[tT]{TIME}$")],
+        "hostname" => vec![format!("^{LABEL}(?:\\.{LABEL})*$"), "^.{1,253}$".to_owned()],
+        "email" => vec![format!("^{ATOM}(?:\\.{ATOM})*@{LABEL}(?:\\.{LABEL})*$"), "^[^@]{1,64}@.{1,190}$".to_owned()],
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ fn annotations_and_unused_definitions_do_not_reach_the_grammar() {
     });
     let wanted = json!({
         "type": "object",
-        "properties": {"title": {"type": "string"}, "count": {"type": "integer", "minLength": 2}},
+        "properties": {"title": {"type": "string"}, "count": {"type": "integer", "minLength": 2, "minimum": -9007199254740991i64, "maximum": 9007199254740991i64}},
     });
     assert_eq!(prepare(&schema), Ok(wanted));
 }

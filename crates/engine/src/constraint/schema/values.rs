@@ -8,7 +8,7 @@ use super::{invalid, unsupported};
 
 const TYPES: &[&str] = &["null", "boolean", "number", "integer", "string", "array", "object"];
 /// Integers up to here are exact in the arithmetic of the grammar (and of most readers of JSON).
-const EXACT: f64 = 9_007_199_254_740_991.0;
+pub(super) const LARGEST_EXACT: i64 = 9_007_199_254_740_991;
 const MOST_VALUES: usize = 5000;
 /// Counts above this make grammars of a size that is never meant.
 const MOST_COUNTED: u64 = 1_000_000;
@@ -56,7 +56,7 @@ fn check_value(value: &Value, path: &str) -> Result<(), GrammarError> {
 
 pub(super) fn bound(value: &Value, path: &str) -> Result<Value, GrammarError> {
     let number = value.as_f64().ok_or_else(|| invalid(path, "expected a number"))?;
-    if number.abs() > EXACT {
+    if number.abs() > LARGEST_EXACT as f64 {
         return Err(unsupported(path, "numbers beyond 2^53 - 1 are not exact: none can be used here"));
     }
     Ok(value.clone())
