@@ -1,6 +1,34 @@
 //! What an answer must look like: JSON of a schema, a regular expression, a list of choices, a grammar.
+//!
+//! The work is done by the crate `llguidance`, which tells for each place which tokens may come next.
+//! Here is what we add: the vocabulary of the loaded model for it (`vocabulary.rs`), checks that
+//! nothing of a JSON Schema is ignored (`schema.rs`), the state of one generation (`state.rs`), and
+//! how an answer that was cut by its length is closed (`finish.rs`, `close.rs`).
+//!
+//! JSON is written compactly: no white space outside of strings. A small model that may write blanks
+//! and line ends can write nothing else until its length limit; and without that choice more of the
+//! text is forced, so it costs no step of the model.
 
 use serde_json::Value;
+
+mod close;
+mod compile;
+mod error;
+mod finish;
+mod marker;
+mod mask;
+mod schema;
+mod state;
+#[cfg(test)]
+pub(crate) mod tests;
+mod vocabulary;
+
+pub use error::{ConstraintError, GrammarError};
+pub use mask::Mask;
+pub use state::Constraint;
+pub use vocabulary::ConstraintVocabulary;
+
+pub(crate) use vocabulary::Words;
 
 /// A language that a text must be of.
 #[derive(Debug, Clone, PartialEq)]

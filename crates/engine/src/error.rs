@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use lla_protocol::FieldError;
 use lla_protocol::openai::{ErrorBody, ErrorObject};
 
+use crate::constraint::{ConstraintError, GrammarError};
 use crate::cpu::CpuError;
 use crate::template::TemplateError;
 
@@ -17,6 +18,9 @@ pub enum EngineError {
     /// A field of the request holds what it may not hold.
     #[error(transparent)]
     Field(#[from] FieldError),
+    /// What restricts the answer (schema, expression, grammar) can not be used.
+    #[error(transparent)]
+    Grammar(#[from] GrammarError),
     /// Prompt and answer do not fit the window.
     #[error(
         "the context window is {window} tokens; the prompt has {prompt_tokens} and the answer asks for {max_tokens}: \
@@ -118,6 +122,7 @@ impl EngineError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Field(_)
+            | Self::Grammar(_)
             | Self::ContextLength { .. }
             | Self::InputTooLong { .. }
             | Self::WrongModel(_)
@@ -130,6 +135,15 @@ impl EngineError {
         }
     }
 
+    /// The same error, with `param` as the field that holds the grammar; other errors stay as they are.
+    #[must_use]
+    pub fn under(self, param: &str) -> Self {
+        match self {
+            Self::Grammar(error) => Self::Grammar(error.under(param)),
+            other => other,
+        }
+    }
+
     /// Whether the text must stay in the log.
     #[must_use]
     pub fn is_internal(&self) -> bool {
@@ -139,6 +153,7 @@ impl EngineError {
     fn param_and_code(&self) -> (Option<String>, &'static str) {
         match self {
             Self::Field(error) => (error.param.clone(), error.code),
+            Self::Grammar(error) => (error.path.clone(), error.code),
             Self::ContextLength { .. } => (None, "context_length_exceeded"),
             Self::InputTooLong { index, .. } => (Some(format!("input[{index}]")), "context_length_exceeded"),
             Self::WrongModel(_) => (Some("model".to_owned()), "unsupported_model"),
@@ -162,6 +177,18 @@ impl From<TemplateError> for EngineError {
                 Self::Field(FieldError { param: Some(field), message: error.to_string(), code: "invalid_value" })
             }
             _ => Self::Template(error.to_string()),
+        }
+    }
+}
+
+impl From<ConstraintError> for EngineError {
+    /// A grammar that asks for too much is the caller's to change.
+    fn from(error: ConstraintError) -> Self {
+        match error {
+            ConstraintError::Failed(_) => {
+                Self::Grammar(GrammarError::new("", "grammar_too_complex", error.to_string()))
+            }
+            ConstraintError::Refused { .. } => Self::Native(error.to_string()),
         }
     }
 }

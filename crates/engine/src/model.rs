@@ -3,6 +3,7 @@
 //! Loading, tokenizing and rendering live here; running the model is `worker.rs`, on one thread.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use lla_protocol::openai::Message;
 use llama_cpp_2::llama_backend::LlamaBackend;
@@ -11,6 +12,7 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
 
+use crate::constraint::{ConstraintVocabulary, Words};
 use crate::error::EngineError;
 use crate::options::EngineOptions;
 use crate::template::{ChatTemplate, SpecialTokens, TemplateOptions};
@@ -112,6 +114,22 @@ impl Model {
     /// All tokens that end a turn.
     pub(crate) fn turn_ends(&self) -> Vec<u32> {
         (0..self.n_vocab()).filter(|&id| self.ends_turn(id)).collect()
+    }
+
+    /// The vocabulary for restricted answers. Takes some tenths of a second for a large one.
+    ///
+    /// # Errors
+    /// When llguidance refuses it.
+    pub(crate) fn constraint_vocabulary(self: &Arc<Self>) -> Result<ConstraintVocabulary, EngineError> {
+        let ids = 0..self.n_vocab();
+        let bytes: Vec<Vec<u8>> = ids.clone().map(|id| self.piece(id)).collect();
+        let vocab = self.weights.vocab();
+        let silent = ids.zip(&bytes).filter(|(_, bytes)| bytes.is_empty()).map(|(id, _)| id);
+        let control = silent.map(|id| (id, vocab.token_to_piece(token(id), true, None))).collect();
+        let model = Arc::clone(self);
+        let tokenize = Box::new(move |text: &str| model.tokenize(text, false, false));
+        ConstraintVocabulary::new(Words { bytes, control, ends: self.turn_ends(), tokenize })
+            .map_err(|error| EngineError::Native(format!("the vocabulary can not restrict answers: {error}")))
     }
 
     /// A chat as the tokens the model was trained on.

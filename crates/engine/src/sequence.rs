@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use lla_protocol::openai::{FinishReason, PromptTokensDetails, Usage};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use crate::constraint::Constraint;
 use crate::draft::Drafter;
 use crate::error::EngineError;
 use crate::logprobs::TokenLogprobs;
@@ -33,6 +34,8 @@ pub struct GenerateRequest {
     pub logprobs: Option<u32>,
     /// Report them for the prompt's tokens too, in one [`Output::Prompt`] before everything else.
     pub prompt_logprobs: bool,
+    /// What the answer must look like.
+    pub constraint: Option<Constraint>,
 }
 
 /// What a generation yields: texts, then exactly one `Finished` or `Failed`, then the channel closes.

@@ -37,6 +37,7 @@ mod logprobs;
 mod request;
 mod request_id;
 mod routes;
+mod structured;
 mod unsupported;
 mod wire;
 

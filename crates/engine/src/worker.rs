@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use self::steps::{WorkerParts, run_worker};
 use crate::capacity::Capacity;
+use crate::constraint::{Constraint, ConstraintVocabulary, Restriction};
 use crate::error::EngineError;
 use crate::metrics::Metrics;
 use crate::model::{Model, ModelCard};
@@ -30,6 +31,8 @@ pub struct Engine {
 
 struct Inner {
     model: Arc<Model>,
+    /// Made when the first restriction is compiled.
+    vocabulary: OnceLock<Result<Arc<ConstraintVocabulary>, EngineError>>,
     card: ModelCard,
     commands: std_mpsc::Sender<Command>,
     /// Places for sequences, waiting and running together.
@@ -88,7 +91,18 @@ impl Engine {
         ready.recv().map_err(|_| EngineError::Native("the worker ended while starting".to_owned()))??;
         let queue_limit = options.queue as usize;
         let places = Arc::new(Semaphore::new(queue_limit + capacity.slots as usize));
-        Ok(Self { inner: Arc::new(Inner { model, card, commands, places, queue_limit, metrics, stopped }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                model,
+                vocabulary: OnceLock::new(),
+                card,
+                commands,
+                places,
+                queue_limit,
+                metrics,
+                stopped,
+            }),
+        })
     }
 
     /// Starts a generation. Dropping the receiver cancels it at the next step.
@@ -152,6 +166,17 @@ impl Engine {
         options: &TemplateOptions<'_>,
     ) -> Result<Vec<u32>, EngineError> {
         self.inner.model.render_chat(messages, options)
+    }
+
+    /// Makes a restriction ready for a generation. The first call builds the tree of the vocabulary;
+    /// it may block for some tenths of a second.
+    ///
+    /// # Errors
+    /// [`EngineError::Grammar`] when the grammar can not be used, with a path inside of it.
+    pub fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError> {
+        let build = || self.inner.model.constraint_vocabulary().map(Arc::new);
+        let vocabulary = self.inner.vocabulary.get_or_init(build).as_ref().map_err(EngineError::clone)?;
+        Ok(Constraint::compile(vocabulary, restriction)?)
     }
 
     /// Whether the worker runs.

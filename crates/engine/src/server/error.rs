@@ -59,6 +59,7 @@ impl Failure {
 fn status_of(error: &EngineError) -> StatusCode {
     match error {
         EngineError::Field(_)
+        | EngineError::Grammar(_)
         | EngineError::ContextLength { .. }
         | EngineError::InputTooLong { .. }
         | EngineError::WrongModel(_)

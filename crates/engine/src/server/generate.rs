@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 use lla_protocol::openai::Message;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::constraint::{Constraint, Restriction};
 use crate::embed::{Embedder, EmbeddingCard};
 use crate::error::EngineError;
 use crate::metrics::Metrics;
@@ -30,6 +31,8 @@ pub(super) trait Generate: Send + Sync + 'static {
     fn embed(&self, _inputs: Vec<Vec<u32>>) -> BoxFuture<'static, Result<Vec<Vec<f32>>, EngineError>> {
         Box::pin(std::future::ready(Err(no_embeddings(self.card()))))
     }
+    /// May block for some tenths of a second.
+    fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError>;
     fn shutdown(&self);
     /// Resolves when nothing is generated any more.
     fn stopped(&self) -> BoxFuture<'_, ()>;
@@ -80,6 +83,10 @@ impl Generate for Embedder {
         Err(no_text(Self::card(self)))
     }
 
+    fn compile(&self, _restriction: &Restriction) -> Result<Constraint, EngineError> {
+        Err(no_text(Self::card(self)))
+    }
+
     fn vectors(&self) -> Option<EmbeddingCard> {
         Some(Self::vectors(self))
     }
@@ -125,6 +132,10 @@ impl Generate for Engine {
 
     fn render_chat(&self, messages: &[Message], options: &TemplateOptions<'_>) -> Result<Vec<u32>, EngineError> {
         Self::render_chat(self, messages, options)
+    }
+
+    fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError> {
+        Self::compile(self, restriction)
     }
 
     fn shutdown(&self) {

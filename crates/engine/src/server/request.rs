@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use super::State;
 use super::echo::Echo;
 use super::generate::{Generate, no_text};
+use super::structured;
 use super::unsupported::refuse;
+use crate::constraint::{Constraint, Grammar, Restriction, Starts};
 use crate::error::EngineError;
 use crate::model::ModelCard;
 use crate::options::SamplingDefaults;
@@ -39,6 +41,7 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
     check_generates(engine)?;
     let n = request.n.unwrap_or(1);
     request.rest.shift_remove("top_logprobs");
+    let structured = structured::take(&mut request.rest)?;
     refuse(&request.rest, n)?;
     state.check_choices("n", 1, n)?;
     check_text_only(&request.messages)?;
@@ -49,7 +52,8 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
     let prompt = engine.render_chat(&request.messages, &options)?;
     let window = engine.card().window;
     check_window(&prompt, request.max_tokens, window)?;
-    let shape = Shape { params, max_tokens: request.max_tokens, n, logprobs: request.logprobs };
+    let constraint = compiled(engine, structured)?;
+    let shape = Shape { params, max_tokens: request.max_tokens, n, logprobs: request.logprobs, constraint };
     Ok(Job {
         generations: shape.generations(&[prompt], &request.sampling),
         per_prompt: n as usize,
@@ -71,6 +75,7 @@ pub(super) fn completion(state: &State, body: &[u8]) -> Result<Job, EngineError>
     check_generates(engine)?;
     let n = request.n.unwrap_or(1);
     request.rest.shift_remove("echo");
+    let structured = structured::take(&mut request.rest)?;
     refuse(&request.rest, n)?;
     state.check_choices("prompt", request.prompt.len(), n)?;
     let add_special = boolean(&request.rest, "add_special_tokens")?.unwrap_or(true);
@@ -80,7 +85,8 @@ pub(super) fn completion(state: &State, body: &[u8]) -> Result<Job, EngineError>
         check_window(prompt, Some(request.max_tokens), engine.card().window)?;
     }
     let echoes = if request.logprobs.echo { echoes(engine, request.prompt, &prompts) } else { Vec::new() };
-    let shape = Shape { params, max_tokens: Some(request.max_tokens), n, logprobs: request.logprobs };
+    let constraint = compiled(engine, structured)?;
+    let shape = Shape { params, max_tokens: Some(request.max_tokens), n, logprobs: request.logprobs, constraint };
     Ok(Job {
         generations: shape.generations(&prompts, &request.sampling),
         per_prompt: n as usize,
@@ -97,6 +103,14 @@ struct Shape {
     max_tokens: Option<u32>,
     n: u32,
     logprobs: Logprobs,
+    constraint: Option<Constraint>,
+}
+
+/// What restricts the answer, made ready once for all choices.
+fn compiled(engine: &dyn Generate, structured: Option<(Grammar, String)>) -> Result<Option<Constraint>, EngineError> {
+    let Some((grammar, param)) = structured else { return Ok(None) };
+    let restriction = Restriction { grammar, starts: Starts::AtOnce };
+    engine.compile(&restriction).map(Some).map_err(|error| error.under(&param))
 }
 
 impl Shape {
@@ -112,6 +126,8 @@ impl Shape {
                 ignore_eos: sampling.ignore_eos,
                 logprobs: self.logprobs.top,
                 prompt_logprobs: self.logprobs.echo && self.logprobs.top.is_some(),
+                constraint: self.constraint.clone(),
+                ..GenerateRequest::default()
             }
         };
         prompts.iter().flat_map(|prompt| (0..self.n).map(|index| choice(prompt, index))).collect()

@@ -15,7 +15,6 @@ const FIELDS: &[(&str, Harmless)] = &[
     ("tool_choice", is_no_choice),
     ("functions", is_empty),
     ("function_call", is_no_choice),
-    ("response_format", |value| value.get("type").and_then(Value::as_str) == Some("text")),
     // Of chats, which take it out first.
     ("top_logprobs", is_zero),
     // Of completions, which take it out first.
@@ -27,12 +26,8 @@ const FIELDS: &[(&str, Harmless)] = &[
     ("web_search_options", never),
     ("moderation", never),
     // vLLM's.
-    ("structured_outputs", is_empty),
     ("structural_tag", never),
-    ("guided_json", never),
-    ("guided_regex", never),
-    ("guided_choice", never),
-    ("guided_grammar", never),
+    ("guided_whitespace_pattern", never),
     ("use_beam_search", is_false),
     ("min_tokens", is_zero),
     ("stop_token_ids", is_empty),
@@ -109,8 +104,6 @@ mod tests {
             (r#"{"tools":null}"#, None),
             (r#"{"tool_choice":"required"}"#, Some("tool_choice")),
             (r#"{"tool_choice":"auto"}"#, None),
-            (r#"{"response_format":{"type":"json_object"}}"#, Some("response_format")),
-            (r#"{"response_format":{"type":"text"}}"#, None),
             (r#"{"top_logprobs":0}"#, None),
             (r#"{"top_logprobs":1}"#, Some("top_logprobs")),
             (r#"{"echo":true}"#, Some("echo")),
@@ -120,8 +113,7 @@ mod tests {
             (r#"{"best_of":3}"#, Some("best_of")),
             (r#"{"modalities":["text"]}"#, None),
             (r#"{"modalities":["text","audio"]}"#, Some("modalities")),
-            (r#"{"guided_regex":"a+"}"#, Some("guided_regex")),
-            (r#"{"structured_outputs":{"json":{}}}"#, Some("structured_outputs")),
+            (r#"{"structural_tag":"{}"}"#, Some("structural_tag")),
             (r#"{"user":"u","metadata":{},"store":true,"verbosity":"low","parallel_tool_calls":true}"#, None),
             (r#"{"something_new":1}"#, None),
         ] {

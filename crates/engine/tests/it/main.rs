@@ -10,7 +10,11 @@
     reason = "helpers of tests fail as tests do, and say what was skipped"
 )]
 
+mod constraint;
 mod embeddings;
 mod generation;
+mod generation;
 mod model;
+mod model;
+mod schemas;
 mod tiny_bert;

@@ -1,12 +1,14 @@
 //! An engine that follows a script: one token per word, and what it generates is given.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use lla_protocol::openai::{FinishReason, Message, Usage};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
+use crate::constraint::tests::byte_words;
+use crate::constraint::{Constraint, ConstraintVocabulary, Restriction};
 use crate::embed::EmbeddingCard;
 use crate::error::EngineError;
 use crate::logprobs::{Scored, TokenLogprobs};
@@ -178,6 +180,11 @@ impl Generate for FakeEngine {
             let _receiver = receiver;
             std::future::pending().await
         })
+    }
+
+    fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError> {
+        let vocabulary = Arc::new(ConstraintVocabulary::new(byte_words()).expect("a vocabulary"));
+        Ok(Constraint::compile(&vocabulary, restriction)?)
     }
 
     fn shutdown(&self) {

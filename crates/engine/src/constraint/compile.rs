@@ -1,0 +1,168 @@
+//! From a restriction to the state of a generation.
+
+use std::sync::Arc;
+
+use llguidance::api::TopLevelGrammar;
+use llguidance::{JsonCompileOptions, Matcher, regex_to_lark};
+use serde_json::{Value, json};
+
+use super::error::{GrammarError, first_line};
+use super::vocabulary::ConstraintVocabulary;
+use super::{Constraint, Grammar, Restriction, Starts, schema};
+
+/// Longest regular expression in bytes.
+const LONGEST_REGEX: usize = 16 << 10;
+/// Longest Lark grammar in bytes.
+const LONGEST_LARK: usize = 64 << 10;
+/// Most brackets inside one another in a regular expression or a grammar: their parsers recurse.
+const DEEPEST: usize = 64;
+/// Most choices.
+const MOST_CHOICES: usize = 1000;
+/// Longest choices in bytes, together.
+const LONGEST_CHOICES: usize = 64 << 10;
+
+impl Constraint {
+    /// Compiles a restriction for a vocabulary. Takes some milliseconds; the limits keep it below
+    /// about a second.
+    ///
+    /// # Errors
+    /// When the grammar is invalid, asks for what is not supported, or is too large.
+    pub fn compile(vocabulary: &Arc<ConstraintVocabulary>, restriction: &Restriction) -> Result<Self, GrammarError> {
+        let (grammar, json) = top_level(&restriction.grammar)?;
+        let mut parser =
+            vocabulary.factory().create_parser(grammar).map_err(|error| refused(&restriction.grammar, &error))?;
+        parser.start_without_prompt();
+        let marker = match &restriction.starts {
+            Starts::AtOnce => None,
+            Starts::After(marker) => Some(marker.as_str()),
+        };
+        Ok(Self::new(Arc::clone(vocabulary), Matcher::new(Ok(parser)), marker, json))
+    }
+}
+
+/// The grammar for llguidance, and whether it is one of JSON.
+fn top_level(grammar: &Grammar) -> Result<(TopLevelGrammar, bool), GrammarError> {
+    Ok(match grammar {
+        Grammar::JsonObject => (json_grammar(json!({"type": "object"})), true),
+        Grammar::JsonSchema(schema) => (json_grammar(schema::prepare(schema)?), true),
+        // `\d` and `\w` are ASCII, as in patterns of a schema: nobody means the digits of all scripts.
+        Grammar::Regex(regex) => (TopLevelGrammar::from_regex(&regex_to_lark(checked_regex(regex)?, "dw")), false),
+        Grammar::Choice(choices) => (TopLevelGrammar::from_regex(&choices_regex(choices)?), false),
+        Grammar::Lark(lark) => {
+            check_lark(lark)?;
+            (TopLevelGrammar::from_lark(lark.clone()), false)
+        }
+    })
+}
+
+fn json_grammar(mut schema: Value) -> TopLevelGrammar {
+    let options = JsonCompileOptions {
+        whitespace_flexible: false,
+        // `schema.rs` lets a oneOf pass only when no value fits two of its branches.
+        coerce_one_of: true,
+        // Without \uXXXX every text has one spelling: otherwise a key could be written in another way
+        // and so escape the schema of its property.
+        json_allowed_escapes: Some("nrbtf\\\"".to_owned()),
+        ..JsonCompileOptions::default()
+    };
+    options.apply_to(&mut schema);
+    TopLevelGrammar::from_json_schema(schema)
+}
+
+/// The expression without the anchors that the match as a whole implies.
+fn checked_regex(regex: &str) -> Result<&str, GrammarError> {
+    if regex.len() > LONGEST_REGEX {
+        return Err(too_long("the regular expression", regex.len(), LONGEST_REGEX));
+    }
+    let escapes = |text: &str| text.bytes().rev().take_while(|&byte| byte == b'\\').count() % 2 == 1;
+    if escapes(regex) {
+        return Err(invalid("the regular expression ends with a single backslash"));
+    }
+    check_depth(regex)?;
+    let inner = regex.strip_prefix('^').unwrap_or(regex);
+    let inner = inner.strip_suffix('$').filter(|before| !escapes(before)).unwrap_or(inner);
+    if inner.is_empty() {
+        return Err(invalid("the regular expression matches nothing but the empty text"));
+    }
+    Ok(inner)
+}
+
+/// An expression that matches exactly these texts. One lexeme is much cheaper than as many rules.
+fn choices_regex(choices: &[String]) -> Result<String, GrammarError> {
+    let bytes: usize = choices.iter().map(String::len).sum();
+    if choices.len() > MOST_CHOICES || bytes > LONGEST_CHOICES {
+        let limits = format!("at most {MOST_CHOICES} choices of {LONGEST_CHOICES} bytes together");
+        let message = format!("{limits} are possible, got {} of {bytes} bytes", choices.len());
+        return Err(GrammarError::new("", "grammar_too_complex", message));
+    }
+    if choices.is_empty() {
+        return Err(invalid("at least one choice is needed"));
+    }
+    if let Some(index) = choices.iter().position(String::is_empty) {
+        return Err(GrammarError::new(&format!("[{index}]"), "invalid_grammar", "a choice must not be empty"));
+    }
+    let mut regex = String::with_capacity(bytes * 2);
+    for (index, choice) in choices.iter().enumerate() {
+        if index > 0 {
+            regex.push('|');
+        }
+        for character in choice.chars() {
+            if character.is_ascii() && !character.is_ascii_alphanumeric() {
+                regex.push_str(&format!("\\x{:02x}", u32::from(character)));
+            } else {
+                regex.push(character);
+            }
+        }
+    }
+    Ok(regex)
+}
+
+fn check_lark(lark: &str) -> Result<(), GrammarError> {
+    if lark.len() > LONGEST_LARK {
+        return Err(too_long("the grammar", lark.len(), LONGEST_LARK));
+    }
+    if lark.contains("::=") {
+        return Err(invalid("'::=' is the notation of GBNF; this engine reads Lark ('start: \"a\" | \"b\"')"));
+    }
+    check_depth(lark)
+}
+
+/// Counts brackets without reading strings and classes: a text that looks too deep is refused.
+fn check_depth(text: &str) -> Result<(), GrammarError> {
+    let mut depth = 0usize;
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            let message = format!("brackets may be at most {DEEPEST} deep");
+            return Err(GrammarError::new("", "grammar_too_complex", message));
+        }
+    }
+    Ok(())
+}
+
+fn invalid(message: &str) -> GrammarError {
+    GrammarError::new("", "invalid_grammar", message)
+}
+
+fn too_long(what: &str, bytes: usize, limit: usize) -> GrammarError {
+    GrammarError::new("", "grammar_too_complex", format!("{what} may have {limit} bytes, got {bytes}"))
+}
+
+/// What llguidance says about a grammar that passed our own checks.
+fn refused(grammar: &Grammar, error: &dyn std::fmt::Display) -> GrammarError {
+    let reason = first_line(&error.to_string());
+    let complex = ["fuel", "too large", "too many", "too big", "too complex", "limit"];
+    let lower = reason.to_lowercase();
+    let (what, code) = match grammar {
+        Grammar::JsonObject | Grammar::JsonSchema(_) => ("the schema", "invalid_schema"),
+        Grammar::Regex(_) => ("the regular expression", "invalid_grammar"),
+        Grammar::Choice(_) => ("the list of choices", "invalid_grammar"),
+        Grammar::Lark(_) => ("the grammar", "invalid_grammar"),
+    };
+    let code = if complex.iter().any(|word| lower.contains(word)) { "grammar_too_complex" } else { code };
+    GrammarError::new("", code, format!("{what} can not be used: {reason}"))
+}
