@@ -8,6 +8,7 @@ mod error;
 mod message;
 mod model;
 mod sampling;
+mod tool;
 mod usage;
 
 pub use chat::{ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatCompletionRequest, ChatDelta, ChatMessage};
@@ -16,4 +17,5 @@ pub use error::{ErrorBody, ErrorObject};
 pub use message::{Content, Message, Part, Role};
 pub use model::{Model, ModelList};
 pub use sampling::{Sampling, StreamOptions};
+pub use tool::{Tool, ToolChoice, Tools};
 pub use usage::{FinishReason, PromptTokensDetails, Usage};
