@@ -9,6 +9,7 @@
 //! The only crate with `unsafe` and with C++. Start reading at `worker.rs`; what runs in a step is
 //! `scheduler.rs`, how one generation goes on and ends is `sequence.rs`.
 
+pub mod chat_format;
 pub mod constraint;
 pub mod cpu;
 pub mod error;
@@ -16,10 +17,12 @@ pub mod forms;
 pub mod logprobs;
 pub mod metrics;
 pub mod options;
+pub mod reasoning;
 pub mod sampler;
 pub mod scheduler;
 pub mod server;
 pub mod template;
+pub mod tool_calls;
 
 mod capacity;
 mod model;
@@ -31,7 +34,7 @@ mod worker;
 pub use error::EngineError;
 pub use model::ModelCard;
 pub use options::{EngineOptions, Listen};
-pub use sequence::{GenerateRequest, Output};
+pub use sequence::{GenerateRequest, Output, Thinking};
 pub use worker::Engine;
 
 /// Loads the model and serves it until SIGTERM, SIGINT, or (with `exit_with_stdin`) the end of

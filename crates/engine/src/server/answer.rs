@@ -11,7 +11,6 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::Stream;
-use lla_protocol::openai::FinishReason;
 use lla_protocol::sse;
 use tokio::time::{Instant, Sleep};
 
@@ -26,8 +25,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Waits for all choices and answers with one JSON body.
 pub(super) async fn whole(mut choices: Choices, heading: Heading) -> Result<Response, EngineError> {
-    let mut answers: Vec<Answer> =
-        (0..choices.len()).map(|_| Answer { text: String::new(), reason: FinishReason::Stop }).collect();
+    let mut answers: Vec<Answer> = (0..choices.len()).map(|_| Answer::default()).collect();
     let mut news = Vec::new();
     loop {
         std::future::poll_fn(|context| choices.poll_batch(context, &mut news)).await;
@@ -37,8 +35,8 @@ pub(super) async fn whole(mut choices: Choices, heading: Heading) -> Result<Resp
         for (index, item) in news.drain(..) {
             let Some(answer) = answers.get_mut(index as usize) else { continue };
             match item {
-                News::Delta(delta) => answer.text.push_str(&delta.text),
-                News::Finished(reason) => answer.reason = reason,
+                News::Delta(delta) => answer.add(delta),
+                News::Finished(reason) => answer.reason = Some(reason),
                 News::Failed(error) => return Err(error),
             }
         }

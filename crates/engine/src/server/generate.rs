@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 use lla_protocol::openai::Message;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::chat_format::ChatFormat;
 use crate::error::EngineError;
 use crate::metrics::Metrics;
 use crate::model::ModelCard;
@@ -14,6 +15,7 @@ use crate::worker::Engine;
 /// An engine as the server sees it. The methods are those of [`Engine`].
 pub(super) trait Generate: Send + Sync + 'static {
     fn card(&self) -> &ModelCard;
+    fn chat_format(&self) -> &ChatFormat;
     fn metrics(&self) -> &Metrics;
     fn is_alive(&self) -> bool;
     /// Dropping the receiver cancels the generation.
@@ -29,6 +31,10 @@ pub(super) trait Generate: Send + Sync + 'static {
 impl Generate for Engine {
     fn card(&self) -> &ModelCard {
         Self::card(self)
+    }
+
+    fn chat_format(&self) -> &ChatFormat {
+        Self::chat_format(self)
     }
 
     fn metrics(&self) -> &Metrics {

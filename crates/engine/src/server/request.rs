@@ -1,19 +1,27 @@
 //! From what came over the wire to what the engine generates. Everything here may take a while on a
 //! long prompt (rendering, tokenizing), so it runs beside the threads that serve connections.
 
+use std::sync::Arc;
+
 use lla_protocol::FieldError;
-use lla_protocol::openai::{ChatCompletionRequest, CompletionRequest, Message, Prompt, Sampling};
+use lla_protocol::openai::{ChatCompletionRequest, CompletionRequest, Message, Prompt, Sampling, Tools};
 use serde_json::{Map, Value};
 
 use super::State;
 use super::generate::Generate;
 use super::unsupported::refuse;
+use crate::constraint::Restriction;
 use crate::error::EngineError;
 use crate::model::ModelCard;
 use crate::options::SamplingDefaults;
+use crate::reasoning;
 use crate::sampler::SamplingParams;
-use crate::sequence::GenerateRequest;
+use crate::sequence::{GenerateRequest, Thinking};
 use crate::template::TemplateOptions;
+use crate::tool_calls::{self, Family, Reading};
+
+/// Tokens at the end of a prompt that are looked at for an open reasoning section.
+const TAIL: usize = 16;
 
 /// The generations that one request asks for, and how it wants the answer.
 #[derive(Debug)]
@@ -22,6 +30,8 @@ pub(super) struct Job {
     pub(super) generations: Vec<GenerateRequest>,
     /// Generations per prompt.
     pub(super) per_prompt: usize,
+    /// What is looked for in the answers; `None`: they are plain text.
+    pub(super) reading: Option<Arc<Reading>>,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
 }
@@ -32,23 +42,44 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
     let mut request = ChatCompletionRequest::parse(body)?;
     check_model(engine.card(), Some(&request.model))?;
     let n = request.n.unwrap_or(1);
+    let format = engine.chat_format();
+    let tools = Tools::take(&mut request.rest)?;
+    let mut kwargs = take_kwargs(&mut request.rest)?;
+    let thought = reasoning::take(&mut request.rest, &mut kwargs, format.reasoning)?;
     refuse(&request.rest, n)?;
     state.check_choices("n", 1, n)?;
     check_text_only(&request.messages)?;
     let add_generation_prompt = boolean(&request.rest, "add_generation_prompt")?.unwrap_or(true);
-    let kwargs = take_kwargs(&mut request.rest)?;
     let params = sampling_params(&request.sampling, state.defaults, engine.card().n_vocab)?;
-    let options = TemplateOptions { add_generation_prompt, tools: None, kwargs: &kwargs };
-    let prompt = engine.render_chat(&request.messages, &options)?;
+    let messages = tool_calls::prepare(format, request.messages, &tools);
+    let defined = template_tools(format.family, &tools);
+    let options = TemplateOptions { add_generation_prompt, tools: defined.as_ref(), kwargs: &kwargs };
+    let prompt = engine.render_chat(&messages, &options)?;
     let window = engine.card().window;
     check_window(&prompt, request.max_tokens, window)?;
-    let shape = Shape { params, max_tokens: request.max_tokens, n };
+    let open = reasoning::is_open(&engine.detokenize(&prompt[prompt.len().saturating_sub(TAIL)..]));
+    let thinking = thought.budget.filter(|_| format.reasoning.thinks || open).map(|budget| Thinking {
+        open,
+        marker: reasoning::CLOSE.to_owned(),
+        end: engine.tokenize(reasoning::FORCED_END, false, true),
+        budget: Some(budget),
+    });
+    let restriction = tool_calls::restriction(format, &tools, open);
+    let shape = Shape { params, max_tokens: request.max_tokens, n, restriction, thinking };
     Ok(Job {
         generations: shape.generations(&[prompt], &request.sampling),
         per_prompt: n as usize,
+        reading: Reading::new(format, &tools, open).map(Arc::new),
         stream: request.stream,
         include_usage: request.stream_options.include_usage,
     })
+}
+
+/// The tools that the template gets. With `tool_choice: none` the model does not see them: it can not
+/// call what it does not know. Templates that know no tools get them as a message.
+fn template_tools(family: Family, tools: &Tools) -> Option<Value> {
+    let shown = tools.callable() && family != Family::Generic;
+    shown.then(|| tools.tools.iter().map(lla_protocol::openai::Tool::for_template).collect())
 }
 
 /// Reads a text completion request.
@@ -68,10 +99,11 @@ pub(super) fn completion(state: &State, body: &[u8]) -> Result<Job, EngineError>
     for prompt in &prompts {
         check_window(prompt, Some(request.max_tokens), engine.card().window)?;
     }
-    let shape = Shape { params, max_tokens: Some(request.max_tokens), n };
+    let shape = Shape { params, max_tokens: Some(request.max_tokens), n, restriction: None, thinking: None };
     Ok(Job {
         generations: shape.generations(&prompts, &request.sampling),
         per_prompt: n as usize,
+        reading: None,
         stream: request.stream,
         include_usage: request.stream_options.include_usage,
     })
@@ -82,6 +114,8 @@ struct Shape {
     params: SamplingParams,
     max_tokens: Option<u32>,
     n: u32,
+    restriction: Option<Restriction>,
+    thinking: Option<Thinking>,
 }
 
 impl Shape {
@@ -95,6 +129,8 @@ impl Shape {
                 max_tokens: self.max_tokens,
                 stop: sampling.stop.clone(),
                 ignore_eos: sampling.ignore_eos,
+                restriction: self.restriction.clone(),
+                thinking: self.thinking.clone(),
                 ..GenerateRequest::default()
             }
         };

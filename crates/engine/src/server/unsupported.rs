@@ -10,7 +10,7 @@ type Harmless = fn(&Value) -> bool;
 
 /// Field -> the values that pass. `null` always does.
 const FIELDS: &[(&str, Harmless)] = &[
-    // OpenAI's.
+    // OpenAI's. What a chat takes out before (`tools`) is refused for text completions.
     ("tools", is_empty),
     ("tool_choice", is_no_choice),
     ("functions", is_empty),
@@ -32,6 +32,7 @@ const FIELDS: &[(&str, Harmless)] = &[
     ("guided_regex", never),
     ("guided_choice", never),
     ("guided_grammar", never),
+    ("thinking_token_budget", |value| value.as_i64() == Some(-1)),
     ("use_beam_search", is_false),
     ("min_tokens", is_zero),
     ("stop_token_ids", is_empty),

@@ -6,9 +6,9 @@ use lla_protocol::openai::{
 };
 use lla_protocol::sse;
 use serde::Serialize;
-use serde_json::Map;
+use serde_json::{Map, Value, json};
 
-use super::choices::Delta;
+use super::choices::{CallDelta, Delta};
 
 /// Which of the two routes answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +28,47 @@ pub(super) struct Heading {
     model: String,
 }
 
-/// One complete choice.
-#[derive(Debug)]
+/// One choice as far as it is known.
+#[derive(Debug, Default)]
 pub(super) struct Answer {
-    pub(super) text: String,
-    pub(super) reason: FinishReason,
+    text: String,
+    reasoning: String,
+    calls: Vec<Call>,
+    /// `None`: it goes on.
+    pub(super) reason: Option<FinishReason>,
+}
+
+/// A call of an [`Answer`].
+#[derive(Debug)]
+struct Call {
+    index: u32,
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl Answer {
+    /// Appends the news.
+    pub(super) fn add(&mut self, delta: Delta) {
+        self.text.push_str(&delta.text);
+        self.reasoning.push_str(&delta.reasoning);
+        for call in delta.calls {
+            match call {
+                CallDelta::Start { index, id, name } => {
+                    self.calls.push(Call { index, id, name, arguments: String::new() });
+                }
+                CallDelta::Arguments { index, text } => {
+                    let call = self.calls.iter_mut().find(|call| call.index == index);
+                    call.into_iter().for_each(|call| call.arguments.push_str(&text));
+                }
+            }
+        }
+        self.calls.retain(|call| !delta.dropped.contains(&call.index));
+    }
+
+    fn reason(&self) -> FinishReason {
+        self.reason.unwrap_or(FinishReason::Stop)
+    }
 }
 
 impl Heading {
@@ -67,7 +103,7 @@ impl Heading {
                 object: "text_completion".to_owned(),
                 created: self.created,
                 model: self.model,
-                choices: (0..).zip(answers).map(|(index, a)| text_choice(index, a.text, Some(a.reason))).collect(),
+                choices: (0..).zip(answers).map(|(index, answer)| whole_text(index, answer)).collect(),
                 usage: Some(usage),
                 system_fingerprint: None,
             }),
@@ -83,10 +119,47 @@ pub(super) enum Whole {
     Text(Completion),
 }
 
+fn whole_text(index: u32, answer: Answer) -> CompletionChoice {
+    let reason = answer.reason();
+    text_choice(index, answer.text, Some(reason))
+}
+
 fn chat_choice(index: u32, answer: Answer) -> ChatChoice {
-    let message =
-        ChatMessage { role: "assistant".to_owned(), content: Some(answer.text), refusal: None, rest: Map::new() };
-    ChatChoice { index, message, logprobs: None, finish_reason: answer.reason }
+    let finish_reason = answer.reason();
+    let mut rest = reasoning_fields(answer.reasoning);
+    let only_calls = answer.text.is_empty() && !answer.calls.is_empty();
+    if !answer.calls.is_empty() {
+        let calls = answer.calls.into_iter().map(|Call { id, name, arguments, .. }| {
+            json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+        });
+        rest.insert("tool_calls".to_owned(), calls.collect());
+    }
+    let content = (!only_calls).then_some(answer.text);
+    let message = ChatMessage { role: "assistant".to_owned(), content, refusal: None, rest };
+    ChatChoice { index, message, logprobs: None, finish_reason }
+}
+
+/// Reasoning under both names in use: `reasoning_content` (DeepSeek, llama-server, older vLLM) and
+/// `reasoning` (vLLM).
+fn reasoning_fields(text: String) -> Map<String, Value> {
+    let mut fields = Map::new();
+    if !text.is_empty() {
+        fields.insert("reasoning_content".to_owned(), Value::String(text.clone()));
+        fields.insert("reasoning".to_owned(), Value::String(text));
+    }
+    fields
+}
+
+/// A call's news as OpenAI streams them: what it is comes first, with empty arguments, and then the
+/// arguments.
+fn call_fields(news: CallDelta) -> Map<String, Value> {
+    let call = match news {
+        CallDelta::Start { index, id, name } => {
+            json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": ""}})
+        }
+        CallDelta::Arguments { index, text } => json!({"index": index, "function": {"arguments": text}}),
+    };
+    Map::from_iter([("tool_calls".to_owned(), Value::Array(vec![call]))])
 }
 
 fn text_choice(index: u32, text: String, finish_reason: Option<FinishReason>) -> CompletionChoice {
@@ -139,10 +212,28 @@ impl EventWriter {
     pub(super) fn delta(&mut self, buffer: &mut Vec<u8>, index: u32, news: Delta) {
         self.open(buffer, index);
         match &mut self.event {
-            Event::Chat(chunk) => chunk.choices = vec![delta(index, None, Some(news.text), None)],
-            Event::Text(part) => part.choices = vec![text_choice(index, news.text, None)],
+            Event::Chat(_) => self.chat_delta(buffer, index, news),
+            Event::Text(part) => {
+                part.choices = vec![text_choice(index, news.text, None)];
+                append(buffer, &self.event);
+            }
         }
-        append(buffer, &self.event);
+    }
+
+    /// Reasoning, text and each call's news are events of their own, as clients know them.
+    fn chat_delta(&mut self, buffer: &mut Vec<u8>, index: u32, news: Delta) {
+        let silent = news.calls.is_empty() && news.reasoning.is_empty();
+        let reasoning = Some(news.reasoning).filter(|text| !text.is_empty()).map(reasoning_fields);
+        let said = Some(news.text).filter(|text| silent || !text.is_empty());
+        let text = said.map(|text| ChatDelta { content: Some(text), ..ChatDelta::default() });
+        let others = |rest| ChatDelta { rest, ..ChatDelta::default() };
+        let deltas =
+            reasoning.map(others).into_iter().chain(text).chain(news.calls.into_iter().map(call_fields).map(others));
+        for delta in deltas {
+            let Event::Chat(chunk) = &mut self.event else { return };
+            chunk.choices = vec![ChatChunkChoice { index, delta, logprobs: None, finish_reason: None }];
+            append(buffer, &self.event);
+        }
     }
 
     /// The end of a choice.

@@ -4,9 +4,11 @@ use std::sync::Mutex;
 
 use futures_util::future::BoxFuture;
 use lla_protocol::openai::{FinishReason, Message, Usage};
+use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
+use crate::chat_format::ChatFormat;
 use crate::error::EngineError;
 use crate::metrics::Metrics;
 use crate::model::ModelCard;
@@ -31,22 +33,28 @@ pub(super) enum Behaviour {
 
 pub(super) struct FakeEngine {
     card: ModelCard,
+    format: ChatFormat,
     metrics: Metrics,
     behaviour: Behaviour,
     pub(super) requests: Mutex<Vec<GenerateRequest>>,
+    /// The messages, tools and variables of the last rendering.
+    pub(super) rendered: Mutex<Value>,
     /// Generations that hang.
     hanging: Mutex<Vec<UnboundedSender<Output>>>,
     pub(super) stopped: watch::Sender<bool>,
 }
 
 impl FakeEngine {
-    pub(super) fn new(behaviour: Behaviour) -> Self {
+    /// `template`: what the format is read off.
+    pub(super) fn new(behaviour: Behaviour, template: &str) -> Self {
         let card = ModelCard { name: "tiny".into(), window: 64, created: 7, n_vocab: 1000, has_chat_template: true };
         Self {
             card,
+            format: ChatFormat::detect(template, Vec::new()),
             metrics: Metrics::new("tiny"),
             behaviour,
             requests: Mutex::default(),
+            rendered: Mutex::default(),
             hanging: Mutex::default(),
             stopped: watch::Sender::new(false),
         }
@@ -73,6 +81,10 @@ fn text(text: &str) -> Output {
 impl Generate for FakeEngine {
     fn card(&self) -> &ModelCard {
         &self.card
+    }
+
+    fn chat_format(&self) -> &ChatFormat {
+        &self.format
     }
 
     fn metrics(&self) -> &Metrics {
@@ -120,6 +132,8 @@ impl Generate for FakeEngine {
         if options.kwargs.contains_key("refuse") {
             return Err(EngineError::Template("roles must alternate".to_owned()));
         }
+        *self.rendered.lock().expect("lock") =
+            json!({"messages": messages, "tools": options.tools, "kwargs": options.kwargs});
         let texts: Vec<String> = messages.iter().map(|message| message.text_content().expect("text")).collect();
         Ok(self.tokenize(&texts.join(" "), true, true))
     }
