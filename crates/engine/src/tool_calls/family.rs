@@ -5,7 +5,7 @@ use crate::chat_format::uses;
 /// A format of tool calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
-    /// `<tool_call>{"name": …, "arguments": …}</tool_call>`: Hermes, Qwen 2.5 and 3, SmolLM3.
+    /// `<tool_call>{"name": …, "arguments": …}</tool_call>`: Hermes, Qwen 2.5 and 3, Granite 4.
     Hermes,
     /// `{"name": …, "parameters": …}`, also after `<|python_tag|>`: Llama 3.1 to 3.3.
     Llama3,
@@ -37,6 +37,8 @@ pub(crate) const MARKERS: &[&str] = &[
     SEPARATOR,
 ];
 
+/// How templates that write calls as JSON begin the member with the arguments.
+const ARGUMENTS: &str = "\"arguments";
 pub(super) const CALLS_BEGIN: &str = "<｜tool▁calls▁begin｜>";
 pub(super) const CALLS_END: &str = "<｜tool▁calls▁end｜>";
 pub(super) const CALL_BEGIN: &str = "<｜tool▁call▁begin｜>";
@@ -54,11 +56,11 @@ impl Family {
         match source {
             _ if source.contains("[TOOL_CALLS]") && source.contains("[ARGS]") => Self::MistralArgs,
             _ if source.contains("[TOOL_CALLS]") => Self::Mistral,
-            // Calls as XML (Qwen3-Coder) are not read here.
-            _ if source.contains("<function=") => Self::Generic,
+            // Calls as XML (Qwen3-Coder, GLM) are not read here.
+            _ if source.contains("<function=") || source.contains("<arg_key>") => Self::Generic,
             _ if source.contains(CALL_BEGIN) => Self::DeepSeek,
-            _ if source.contains("<tool_call>") => Self::Hermes,
-            _ if source.contains("<|python_tag|>") || source.contains("ipython") => Self::Llama3,
+            _ if source.contains("<tool_call>") && source.contains(ARGUMENTS) => Self::Hermes,
+            _ if source.contains("ipython") && !source.contains(ARGUMENTS) => Self::Llama3,
             _ => Self::Generic,
         }
     }
@@ -121,7 +123,9 @@ mod tests {
     #[test]
     fn families_are_read_off_templates() {
         for (source, wanted) in [
-            ("{% if tools %}<tool_call>{% endif %}", Family::Hermes),
+            ("{% if tools %}<tool_call>{\\\"name\\\": x, \\\"arguments\\\": y}{% endif %}", Family::Hermes),
+            ("{% if tools %}<tool_call>name<arg_key>\"arguments\"{% endif %}", Family::Generic),
+            ("{% if tools %}<tool_call>{% endif %}", Family::Generic),
             ("{{ '<tool_call>' }}{{ message.tools }}{{ 'tools' }}", Family::Generic),
             ("{%- for t in tools %}ipython{% endfor %}", Family::Llama3),
             ("{% if tools %}[TOOL_CALLS]{% endif %}", Family::Mistral),

@@ -36,10 +36,11 @@ pub fn prepare(format: &ChatFormat, mut messages: Vec<Message>, tools: &Tools) -
 
 /// vLLM's newer name of the field.
 fn name_reasoning(message: &mut Message) {
-    if message.role == Role::Assistant && !message.rest.contains_key("reasoning_content") {
-        if let Some(reasoning) = message.rest.shift_remove("reasoning") {
-            message.rest.insert("reasoning_content".to_owned(), reasoning);
-        }
+    if message.role == Role::Assistant
+        && !message.rest.contains_key("reasoning_content")
+        && let Some(reasoning) = message.rest.shift_remove("reasoning")
+    {
+        message.rest.insert("reasoning_content".to_owned(), reasoning);
     }
 }
 

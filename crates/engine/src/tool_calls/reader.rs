@@ -177,12 +177,13 @@ impl Reader {
             self.state = State::Start { strip };
             return false;
         }
-        if self.reading.thinks && !strip {
-            if let Some(rest) = said.strip_prefix(OPEN) {
-                self.held = rest.to_owned();
-                self.state = State::Reasoning { fresh: true };
-                return true;
-            }
+        if self.reading.thinks
+            && !strip
+            && let Some(rest) = said.strip_prefix(OPEN)
+        {
+            self.held = rest.to_owned();
+            self.state = State::Reasoning { fresh: true };
+            return true;
         }
         let is_bare = self.looks_for_calls() && self.reading.family.is_bare();
         if is_bare && said.starts_with(['{', '[']) {
@@ -198,20 +199,9 @@ impl Reader {
     }
 
     fn in_reasoning(&mut self, fresh: bool) -> bool {
-        // Some models open the section that the prompt has opened.
-        while fresh {
-            let said = self.held.trim_start();
-            if said.is_empty() || is_beginning(said, &[OPEN]) {
-                self.state = State::Reasoning { fresh };
-                return false;
-            }
-            match said.strip_prefix(OPEN) {
-                Some(rest) => self.held = rest.to_owned(),
-                None => {
-                    self.held = said.to_owned();
-                    break;
-                }
-            }
+        if fresh && !self.begin_reasoning() {
+            self.state = State::Reasoning { fresh };
+            return false;
         }
         if let Some((before, after)) = self.held.split_once(CLOSE) {
             let (before, after) = (before.trim_end().to_owned(), after.to_owned());
@@ -225,6 +215,22 @@ impl Reader {
         self.state = State::Reasoning { fresh: fresh && shown.is_empty() };
         self.reasoning(&shown);
         false
+    }
+
+    /// Drops what stands in front of the reasoning; some models open the section that the prompt has
+    /// opened. False when more is needed.
+    fn begin_reasoning(&mut self) -> bool {
+        loop {
+            let said = self.held.trim_start();
+            if said.is_empty() || is_beginning(said, &[OPEN]) {
+                return false;
+            }
+            let Some(rest) = said.strip_prefix(OPEN) else {
+                self.held = said.to_owned();
+                return true;
+            };
+            self.held = rest.to_owned();
+        }
     }
 
     fn text(&mut self) -> bool {

@@ -30,8 +30,8 @@ pub fn restriction(format: &ChatFormat, tools: &Tools, open: bool) -> Option<Res
     }
     if family.is_bare() {
         // What begins like a call is one; everything else is text.
-        let call = lead(open, &writer.first());
-        let mut restriction = writer.restriction(&format!("TEXT | {call}"), reasoning::starts(open));
+        let either = lead(open, &format!("(TEXT | {})", writer.first()));
+        let mut restriction = writer.restriction(&either, reasoning::starts(open));
         if let Grammar::Lark(lark) = &mut restriction.grammar {
             lark.push_str("TEXT: /[^\\s{\\[`](.|\\n)*/\n");
         }
@@ -116,12 +116,15 @@ impl Writer<'_> {
     }
 
     /// The schema, to be written as models were trained to: one line, a space behind `:` and `,`. White
-    /// space without end is what weak models fall into.
+    /// space without end is what weak models fall into. No `\\uXXXX`: each text has one spelling.
     fn schema(&self, tool: &Tool) -> Value {
         let mut schema = if self.tools.forced() || tool.strict { tool.schema() } else { json!({"type": "object"}) };
         if let Value::Object(schema) = &mut schema {
             schema.entry("type").or_insert_with(|| "object".into());
-            let form = json!({"whitespace_flexible": false, "item_separator": ", ", "key_separator": ": "});
+            let form = json!({
+                "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": ",
+                "json_allowed_escapes": "nrbtf\\\"",
+            });
             schema.insert("x-guidance".to_owned(), form);
         }
         schema

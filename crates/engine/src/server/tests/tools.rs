@@ -5,12 +5,12 @@ use serde_json::json;
 use super::*;
 use crate::constraint::{Grammar, Starts};
 
-const HERMES: &str = "{% if tools %}<tool_call>{% endif %}system";
+const HERMES: &str = "{% if tools %}<tool_call>{\"name\": x, \"arguments\": y}{% endif %}system";
 const THINKER: &str = "{% if enable_thinking %}<think>{% endif %}system";
 const CALL: &[&str] =
     &["I loo", "k.\n<tool", "_call>\n{\"name\": \"now\", \"argu", "ments\": {\"zone\": \"U", "TC\"}}\n</tool_call>"];
 
-fn tools(extra: Value) -> Value {
+fn tools(extra: &Value) -> Value {
     let zone = json!({"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]});
     let function = json!({"name": "now", "description": "The time.", "parameters": zone});
     let mut body = json!({"tools": [{"type": "function", "function": function}]});
@@ -21,7 +21,7 @@ fn tools(extra: Value) -> Value {
 #[tokio::test]
 async fn a_call_is_answered_whole() {
     let (server, engine) = served_as(Behaviour::Say(CALL), HERMES).await;
-    let body = server.post("/v1/chat/completions", &chat_body(&tools(json!({})))).await.json();
+    let body = server.post("/v1/chat/completions", &chat_body(&tools(&json!({})))).await.json();
     let choice = &body["choices"][0];
     assert_eq!((&choice["finish_reason"], &choice["message"]["content"]), (&json!("tool_calls"), &json!("I look.")));
     let call = &choice["message"]["tool_calls"][0];
@@ -35,7 +35,7 @@ async fn a_call_is_answered_whole() {
 #[tokio::test]
 async fn a_call_is_streamed_piece_by_piece() {
     let (server, _engine) = served_as(Behaviour::Say(CALL), HERMES).await;
-    let events = server.post("/v1/chat/completions", &chat_body(&tools(json!({"stream": true})))).await.events();
+    let events = server.post("/v1/chat/completions", &chat_body(&tools(&json!({"stream": true})))).await.events();
     let deltas: Vec<_> = events[..events.len() - 1].iter().map(|event| event["choices"][0]["delta"].clone()).collect();
     let id = &deltas[3]["tool_calls"][0]["id"];
     let start = json!({"index": 0, "id": id, "type": "function", "function": {"name": "now", "arguments": ""}});
@@ -59,14 +59,14 @@ async fn a_call_is_streamed_piece_by_piece() {
 async fn forced_calls_are_restricted_and_must_come() {
     let (server, engine) = served_as(Behaviour::Say(CALL), HERMES).await;
     let named = json!({"tool_choice": {"type": "function", "function": {"name": "now"}}});
-    let body = server.post("/v1/chat/completions", &chat_body(&tools(named))).await.json();
+    let body = server.post("/v1/chat/completions", &chat_body(&tools(&named))).await.json();
     assert_eq!(body["choices"][0]["finish_reason"], "stop", "as OpenAI for a named function");
     let restriction = engine.requests.lock().expect("lock")[0].restriction.clone().expect("restricted");
     assert!(matches!(restriction.grammar, Grammar::Lark(_)));
     assert_eq!(restriction.starts, Starts::AtOnce);
 
     let (server, _engine) = served_as(Behaviour::Say(&["No ", "thanks."]), HERMES).await;
-    let required = chat_body(&tools(json!({"tool_choice": "required"})));
+    let required = chat_body(&tools(&json!({"tool_choice": "required"})));
     let answer = server.post("/v1/chat/completions", &required).await;
     let error = error_of(&answer);
     assert_eq!(
@@ -74,7 +74,7 @@ async fn forced_calls_are_restricted_and_must_come() {
         (500, &json!("tool_call_invalid"), &json!("model_error"))
     );
     assert!(!answer.body.contains("thanks"), "{}", answer.body);
-    let required = chat_body(&tools(json!({"tool_choice": "required", "stream": true})));
+    let required = chat_body(&tools(&json!({"tool_choice": "required", "stream": true})));
     let events = server.post("/v1/chat/completions", &required).await.events();
     assert_eq!(events.last().expect("an event")["error"]["code"], "tool_call_invalid");
 }
@@ -83,12 +83,12 @@ async fn forced_calls_are_restricted_and_must_come() {
 async fn what_is_no_call_is_text() {
     let broken: &[&str] = &["<tool_call>{\"name\": \"now\", \"arguments\": {\"zone\": ", "oops}}</tool_call>"];
     let (server, _engine) = served_as(Behaviour::Say(broken), HERMES).await;
-    let body = server.post("/v1/chat/completions", &chat_body(&tools(json!({})))).await.json();
+    let body = server.post("/v1/chat/completions", &chat_body(&tools(&json!({})))).await.json();
     let choice = &body["choices"][0];
     assert_eq!((&choice["finish_reason"], choice["message"].get("tool_calls")), (&json!("stop"), None));
     assert_eq!(choice["message"]["content"], broken.concat());
 
-    let none = chat_body(&tools(json!({"tool_choice": "none"})));
+    let none = chat_body(&tools(&json!({"tool_choice": "none"})));
     let (server, engine) = served_as(Behaviour::Say(CALL), HERMES).await;
     let body = server.post("/v1/chat/completions", &none).await.json();
     assert_eq!(body["choices"][0]["message"]["content"], CALL.concat());
@@ -99,7 +99,7 @@ async fn what_is_no_call_is_text() {
 async fn a_template_without_tools_gets_them_as_text() {
     let said: &[&str] = &["{\"name\": \"now\", ", "\"parameters\": {}}"];
     let (server, engine) = served_as(Behaviour::Say(said), "system").await;
-    let mut request = chat_body(&tools(json!({})));
+    let mut request = chat_body(&tools(&json!({})));
     request["messages"] = json!([
         {"role": "user", "content": "a"},
         {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": {"name": "now", "arguments": "{}"}}]},
