@@ -77,6 +77,14 @@ pub enum EngineError {
         /// Why, and what to do.
         message: String,
     },
+    /// The model had to call a tool, and its answer holds no call that can be read.
+    #[error(
+        "the model was made to call a tool, and its answer holds no call that can be read: ask again, or use a larger model"
+    )]
+    ToolCall {
+        /// Bytes of the answer, for the log.
+        length: usize,
+    },
     /// Native code or the worker failed. The text is for the log.
     #[error("{0}")]
     Native(String),
@@ -131,6 +139,7 @@ impl EngineError {
             | Self::Template(_)
             | Self::Unsupported { .. } => "invalid_request_error",
             Self::QueueFull { .. } | Self::ShuttingDown => "overloaded_error",
+            Self::ToolCall { .. } => "model_error",
             Self::Native(_) | Self::ModelLoad { .. } | Self::Cpu(_) | Self::Listen { .. } => "server_error",
         }
     }
@@ -161,6 +170,7 @@ impl EngineError {
             Self::QueueFull { .. } => (None, "queue_full"),
             Self::NoChatTemplate => (Some("messages".to_owned()), "no_chat_template"),
             Self::Template(_) => (Some("messages".to_owned()), "chat_template_error"),
+            Self::ToolCall { .. } => (None, "tool_call_invalid"),
             Self::Unsupported { param, .. } => (Some(param.clone()), "unsupported_parameter"),
             Self::Native(_) | Self::ModelLoad { .. } | Self::Cpu(_) | Self::Listen { .. } => (None, "internal_error"),
             Self::ShuttingDown => (None, "shutting_down"),

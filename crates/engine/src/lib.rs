@@ -9,6 +9,7 @@
 //! The only crate with `unsafe` and with C++. Start reading at `worker.rs`; what runs in a step is
 //! `scheduler.rs`, how one generation goes on and ends is `sequence.rs`.
 
+pub mod chat_format;
 pub mod constraint;
 pub mod cpu;
 pub mod embed;
@@ -17,9 +18,11 @@ pub mod forms;
 pub mod logprobs;
 pub mod metrics;
 pub mod options;
+pub mod reasoning;
 pub mod sampler;
 pub mod server;
 pub mod template;
+pub mod tool_calls;
 
 mod capacity;
 mod draft;
@@ -36,7 +39,7 @@ pub use embed::Embedder;
 pub use error::EngineError;
 pub use model::ModelCard;
 pub use options::{EngineOptions, Listen};
-pub use sequence::{GenerateRequest, Output};
+pub use sequence::{GenerateRequest, Output, Thinking};
 pub use worker::Engine;
 
 /// A loaded model, by what it is for.

@@ -2,6 +2,7 @@
 //!
 //! Loading, tokenizing and rendering live here; running the model is `worker.rs`, on one thread.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,10 +13,12 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
 
+use crate::chat_format::ChatFormat;
 use crate::constraint::{ConstraintVocabulary, Words};
 use crate::error::EngineError;
 use crate::options::EngineOptions;
 use crate::template::{ChatTemplate, SpecialTokens, TemplateOptions};
+use crate::tool_calls::MARKERS;
 
 /// What a server tells about its model.
 #[derive(Debug, Clone)]
@@ -36,6 +39,9 @@ pub struct ModelCard {
 pub(crate) struct Model {
     pub(crate) weights: LlamaModel,
     template: Option<ChatTemplate>,
+    format: ChatFormat,
+    /// Control tokens that are markers of tool calls or reasoning: answers show them.
+    shown: HashSet<u32>,
     /// Text of the BOS token, when prompts begin with one.
     bos_text: Option<String>,
 }
@@ -55,8 +61,11 @@ impl Model {
         let weights = LlamaModel::load_from_file(backend, &options.model, &params)
             .map_err(|error| load_error(&options.model, &format!("llama.cpp refused it: {error}")))?;
         let bos_text = bos_text(&weights);
-        let template = load_template(&weights, options, bos_text.clone())?;
-        Ok(Self { weights, template, bos_text })
+        let source = template_source(&weights, options)?;
+        let template = source.as_deref().map(|source| load_template(&weights, options, source, bos_text.clone()));
+        let format = ChatFormat::detect(source.as_deref().unwrap_or_default(), control_markers(&weights));
+        let shown = format.control.iter().map(|&(_, id)| id).collect();
+        Ok(Self { template: template.transpose()?, weights, format, shown, bos_text })
     }
 
     /// Longest sequence the model was trained for, in tokens.
@@ -82,6 +91,11 @@ impl Model {
         self.template.is_some()
     }
 
+    /// How the model writes tool calls and reasoning.
+    pub(crate) fn chat_format(&self) -> &ChatFormat {
+        &self.format
+    }
+
     /// Size of the vocabulary.
     pub(crate) fn n_vocab(&self) -> u32 {
         u32::try_from(self.weights.n_vocab()).unwrap_or(0)
@@ -101,9 +115,10 @@ impl Model {
         String::from_utf8_lossy(&self.weights.vocab().detokenize(&known, false, true)).into_owned()
     }
 
-    /// The bytes that a generated token adds to the answer; control tokens add none.
+    /// The bytes that a generated token adds to the answer; control tokens add none, unless they mark
+    /// tool calls or reasoning.
     pub(crate) fn piece(&self, id: u32) -> Vec<u8> {
-        self.weights.vocab().token_to_piece(token(id), false, None)
+        self.weights.vocab().token_to_piece(token(id), self.shown.contains(&id), None)
     }
 
     /// Whether a token ends the model's turn.
@@ -188,21 +203,39 @@ fn bos_text(weights: &LlamaModel) -> Option<String> {
     (vocab.bos().0 >= 0).then(|| token_text(weights, vocab.bos())).flatten()
 }
 
+/// The markers that are control tokens of this model.
+fn control_markers(weights: &LlamaModel) -> Vec<(String, u32)> {
+    let vocab = weights.vocab();
+    let controls = vocab.tokens().filter(|&token| vocab.is_control(token));
+    controls
+        .filter_map(|token| {
+            let text = token_text(weights, token).filter(|text| MARKERS.contains(&text.as_str()))?;
+            Some((text, u32::try_from(token.0).ok()?))
+        })
+        .collect()
+}
+
+fn template_source(weights: &LlamaModel, options: &EngineOptions) -> Result<Option<String>, EngineError> {
+    match &options.chat_template {
+        Some(path) => std::fs::read_to_string(path)
+            .map(Some)
+            .map_err(|error| load_error(path, &format!("the chat template can not be read: {error}"))),
+        None => match weights.chat_template(None) {
+            Ok(template) => template
+                .to_string()
+                .map(Some)
+                .map_err(|_| load_error(&options.model, "the chat template is not valid UTF-8")),
+            Err(_) => Ok(None),
+        },
+    }
+}
+
 fn load_template(
     weights: &LlamaModel,
     options: &EngineOptions,
+    source: &str,
     bos: Option<String>,
-) -> Result<Option<ChatTemplate>, EngineError> {
-    let source = match &options.chat_template {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| load_error(path, &format!("the chat template can not be read: {error}")))?,
-        None => match weights.chat_template(None) {
-            Ok(template) => {
-                template.to_string().map_err(|_| load_error(&options.model, "the chat template is not valid UTF-8"))?
-            }
-            Err(_) => return Ok(None),
-        },
-    };
+) -> Result<ChatTemplate, EngineError> {
     let vocab = weights.vocab();
     let eos = (vocab.eos().0 >= 0).then(|| token_text(weights, vocab.eos())).flatten();
     let control = vocab
@@ -214,7 +247,6 @@ fn load_template(
         })
         .filter_map(|token| token_text(weights, token))
         .collect();
-    let template = ChatTemplate::new(&source, SpecialTokens { bos, eos, control })
-        .map_err(|error| load_error(&options.model, &format!("the chat template can not be used: {error}")))?;
-    Ok(Some(template))
+    ChatTemplate::new(source, SpecialTokens { bos, eos, control })
+        .map_err(|error| load_error(&options.model, &format!("the chat template can not be used: {error}")))
 }

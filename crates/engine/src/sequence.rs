@@ -34,8 +34,25 @@ pub struct GenerateRequest {
     pub logprobs: Option<u32>,
     /// Report them for the prompt's tokens too, in one [`Output::Prompt`] before everything else.
     pub prompt_logprobs: bool,
-    /// What the answer must look like.
+    /// What the answer, or a part of it, must look like.
     pub constraint: Option<Constraint>,
+    /// A limit for the reasoning section.
+    pub thinking: Option<Thinking>,
+}
+
+/// A limit for the reasoning section of an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Thinking {
+    /// The prompt leaves the model in the section: the budget counts from the first token. Otherwise
+    /// it counts from the text `<think>`, if the answer begins with it.
+    pub open: bool,
+    /// The text that ends the section.
+    pub marker: String,
+    /// Tokens that are generated instead of the model's own when the budget is spent: they end the
+    /// section.
+    pub end: Vec<u32>,
+    /// Most tokens of the section; `None`: no limit.
+    pub budget: Option<u32>,
 }
 
 /// What a generation yields: texts, then exactly one `Finished` or `Failed`, then the channel closes.

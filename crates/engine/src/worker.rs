@@ -138,6 +138,12 @@ impl Engine {
         &self.inner.card
     }
 
+    /// How the model writes tool calls and reasoning.
+    #[must_use]
+    pub fn chat_format(&self) -> &crate::chat_format::ChatFormat {
+        self.inner.model.chat_format()
+    }
+
     /// Counters of this engine.
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {

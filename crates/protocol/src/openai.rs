@@ -11,6 +11,7 @@ mod logprobs;
 mod message;
 mod model;
 mod sampling;
+mod tool;
 mod usage;
 
 pub use chat::{ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatCompletionRequest, ChatDelta, ChatMessage};
@@ -21,4 +22,5 @@ pub use logprobs::{ChatLogprobs, ChatTokenLogprob, CompletionLogprobs, Logprobs,
 pub use message::{Content, Message, Part, Role};
 pub use model::{Model, ModelList};
 pub use sampling::{Sampling, StreamOptions};
+pub use tool::{Tool, ToolChoice, Tools};
 pub use usage::{FinishReason, PromptTokensDetails, Usage};

@@ -36,10 +36,7 @@ pub(super) async fn whole(mut choices: Choices, heading: Heading) -> Result<Resp
             let Some(answer) = answers.get_mut(index as usize) else { continue };
             match item {
                 News::Echo(echo) => answer.echo = Some(echo),
-                News::Delta(delta) => {
-                    answer.text.push_str(&delta.text);
-                    answer.tokens.extend(delta.tokens);
-                }
+                News::Delta(delta) => answer.add(delta),
                 News::Finished(reason) => answer.reason = Some(reason),
                 News::Failed(error) => return Err(error),
             }

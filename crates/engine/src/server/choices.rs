@@ -1,5 +1,6 @@
 //! The running generations of one request. Dropping it cancels them all.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use lla_protocol::openai::{FinishReason, PromptTokensDetails, Usage};
@@ -11,14 +12,52 @@ use super::request::Job;
 use crate::error::EngineError;
 use crate::logprobs::TokenLogprobs;
 use crate::sequence::Output;
+use crate::tool_calls::{Event, Reader, Reading};
 
 /// What is appended to a choice.
 #[derive(Debug, Default)]
 pub(super) struct Delta {
     /// Text of the answer.
     pub(super) text: String,
-    /// Log-probabilities of the tokens in `text`, when asked for.
+    /// Text of the reasoning section.
+    pub(super) reasoning: String,
+    /// Calls that begin or go on, in order.
+    pub(super) calls: Vec<CallDelta>,
+    /// Calls that turned out to be none; their text is in `text`.
+    pub(super) dropped: Vec<u32>,
+    /// Log-probabilities of the tokens that came with this, when asked for. Where an answer is read
+    /// for calls or reasoning, their text may come later than they do.
     pub(super) tokens: Vec<TokenLogprobs>,
+}
+
+/// News of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CallDelta {
+    /// It begins.
+    Start { index: u32, id: String, name: String },
+    /// Its arguments go on.
+    Arguments { index: u32, text: String },
+}
+
+impl Delta {
+    fn read(events: Vec<Event>, tokens: Vec<TokenLogprobs>) -> Self {
+        let mut delta = Self { tokens, ..Self::default() };
+        for event in events {
+            match event {
+                Event::Content(text) => delta.text.push_str(&text),
+                Event::Reasoning(text) => delta.reasoning.push_str(&text),
+                Event::CallStart { index, id, name } => delta.calls.push(CallDelta::Start { index, id, name }),
+                Event::CallArguments { index, text } => delta.calls.push(CallDelta::Arguments { index, text }),
+                Event::CallDropped { index } => delta.dropped.push(index),
+            }
+        }
+        delta
+    }
+
+    fn is_empty(&self) -> bool {
+        let Self { text, reasoning, calls, dropped, tokens } = self;
+        text.is_empty() && reasoning.is_empty() && calls.is_empty() && dropped.is_empty() && tokens.is_empty()
+    }
 }
 
 /// What happened to one choice.
@@ -39,6 +78,8 @@ pub(super) enum News {
 pub(super) struct Choices {
     /// `None`: has ended.
     receivers: Vec<Option<UnboundedReceiver<Output>>>,
+    /// What reads them; none: they are plain text.
+    readers: Vec<Option<Reader>>,
     usages: Vec<Usage>,
     /// What is still to be given back before the choice's first news.
     echoes: Vec<Option<Echo>>,
@@ -53,7 +94,9 @@ impl Choices {
         let usages = vec![Usage::default(); receivers.len()];
         let per_prompt = job.per_prompt.max(1);
         let echoes = (0..receivers.len()).map(|position| job.echoes.get(position / per_prompt).cloned()).collect();
-        Ok(Self { receivers, usages, echoes, per_prompt })
+        let reader = |reading: &Arc<Reading>| Reader::new(Arc::clone(reading));
+        let readers = receivers.iter().map(|_| job.reading.as_ref().map(reader)).collect();
+        Ok(Self { receivers, readers, usages, echoes, per_prompt })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -72,7 +115,16 @@ impl Choices {
                         open = true;
                         break;
                     }
-                    Poll::Ready(Some(Output::Text { text, tokens })) => News::Delta(Delta { text, tokens }),
+                    Poll::Ready(Some(Output::Text { text, tokens })) => {
+                        let delta = match &mut self.readers[position] {
+                            Some(reader) => Delta::read(reader.push(&text), tokens),
+                            None => Delta { text, tokens, ..Delta::default() },
+                        };
+                        if delta.is_empty() {
+                            continue;
+                        }
+                        News::Delta(delta)
+                    }
                     Poll::Ready(Some(Output::Prompt(tokens))) => match self.echoes[position].take() {
                         Some(echo) => News::Echo(echo.scored(tokens)),
                         None => continue,
@@ -80,7 +132,17 @@ impl Choices {
                     Poll::Ready(Some(Output::Finished { reason, usage })) => {
                         self.usages[position] = usage;
                         *place = None;
-                        News::Finished(reason)
+                        match self.readers[position].as_mut().map(|reader| reader.finish(reason)) {
+                            None => News::Finished(reason),
+                            Some(Ok((events, reason))) => {
+                                let rest = Delta::read(events, Vec::new());
+                                if !rest.is_empty() {
+                                    news.push((index, News::Delta(rest)));
+                                }
+                                News::Finished(reason)
+                            }
+                            Some(Err(error)) => News::Failed(error),
+                        }
                     }
                     Poll::Ready(Some(Output::Failed(error))) => {
                         *place = None;

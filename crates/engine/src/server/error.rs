@@ -68,14 +68,19 @@ fn status_of(error: &EngineError) -> StatusCode {
         | EngineError::Unsupported { .. } => StatusCode::BAD_REQUEST,
         EngineError::ModelNotFound { .. } => StatusCode::NOT_FOUND,
         EngineError::QueueFull { .. } | EngineError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-        EngineError::Native(_) | EngineError::ModelLoad { .. } | EngineError::Cpu(_) | EngineError::Listen { .. } => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        EngineError::ToolCall { .. }
+        | EngineError::Native(_)
+        | EngineError::ModelLoad { .. }
+        | EngineError::Cpu(_)
+        | EngineError::Listen { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
 /// Writes what the caller must not read to the log.
 pub(super) fn log(error: &EngineError) {
+    if let EngineError::ToolCall { length } = error {
+        tracing::warn!(bytes = length, "a forced tool call could not be read");
+    }
     if error.is_internal() {
         tracing::error!(%error, "a request failed");
     }

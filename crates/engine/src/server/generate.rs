@@ -1,9 +1,12 @@
 //! What the server needs of an engine, so that routes are tested without a model.
 
+use std::sync::LazyLock;
+
 use futures_util::future::BoxFuture;
 use lla_protocol::openai::Message;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::chat_format::ChatFormat;
 use crate::constraint::{Constraint, Restriction};
 use crate::embed::{Embedder, EmbeddingCard};
 use crate::error::EngineError;
@@ -16,6 +19,7 @@ use crate::worker::Engine;
 /// An engine as the server sees it. The methods are those of [`Engine`].
 pub(super) trait Generate: Send + Sync + 'static {
     fn card(&self) -> &ModelCard;
+    fn chat_format(&self) -> &ChatFormat;
     fn metrics(&self) -> &Metrics;
     fn is_alive(&self) -> bool;
     /// Dropping the receiver cancels the generation.
@@ -54,7 +58,14 @@ pub(super) fn no_text(card: &ModelCard) -> EngineError {
     ))
 }
 
+/// The format of a model that does not chat.
+static NO_CHAT: LazyLock<ChatFormat> = LazyLock::new(|| ChatFormat::detect("", Vec::new()));
+
 impl Generate for Embedder {
+    fn chat_format(&self) -> &ChatFormat {
+        &NO_CHAT
+    }
+
     fn card(&self) -> &ModelCard {
         Self::card(self)
     }
@@ -108,6 +119,10 @@ impl Generate for Embedder {
 impl Generate for Engine {
     fn card(&self) -> &ModelCard {
         Self::card(self)
+    }
+
+    fn chat_format(&self) -> &ChatFormat {
+        Self::chat_format(self)
     }
 
     fn metrics(&self) -> &Metrics {

@@ -1,8 +1,10 @@
 //! From what came over the wire to what the engine generates. Everything here may take a while on a
 //! long prompt (rendering, tokenizing), so it runs beside the threads that serve connections.
 
+use std::sync::Arc;
+
 use lla_protocol::FieldError;
-use lla_protocol::openai::{ChatCompletionRequest, CompletionRequest, Logprobs, Message, Prompt, Sampling};
+use lla_protocol::openai::{ChatCompletionRequest, CompletionRequest, Logprobs, Message, Prompt, Sampling, Tools};
 use serde_json::{Map, Value};
 
 use super::State;
@@ -10,13 +12,18 @@ use super::echo::Echo;
 use super::generate::{Generate, no_text};
 use super::structured;
 use super::unsupported::refuse;
-use crate::constraint::{Constraint, Grammar, Restriction, Starts};
+use crate::constraint::{Constraint, Restriction, Starts};
 use crate::error::EngineError;
 use crate::model::ModelCard;
 use crate::options::SamplingDefaults;
+use crate::reasoning;
 use crate::sampler::SamplingParams;
-use crate::sequence::GenerateRequest;
+use crate::sequence::{GenerateRequest, Thinking};
 use crate::template::TemplateOptions;
+use crate::tool_calls::{self, Family, Reading};
+
+/// Tokens at the end of a prompt that are looked at for an open reasoning section.
+const TAIL: usize = 16;
 
 /// The generations that one request asks for, and how it wants the answer.
 #[derive(Debug)]
@@ -29,6 +36,8 @@ pub(super) struct Job {
     pub(super) echoes: Vec<Echo>,
     /// Whether log-probabilities were asked for.
     pub(super) logprobs: bool,
+    /// What is looked for in the answers; `None`: they are plain text.
+    pub(super) reading: Option<Arc<Reading>>,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
 }
@@ -42,26 +51,50 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
     let n = request.n.unwrap_or(1);
     request.rest.shift_remove("top_logprobs");
     let structured = structured::take(&mut request.rest)?;
+    let format = engine.chat_format();
+    let tools = Tools::take(&mut request.rest)?;
+    let mut kwargs = take_kwargs(&mut request.rest)?;
+    let thought = reasoning::take(&mut request.rest, &mut kwargs, format.reasoning)?;
     refuse(&request.rest, n)?;
     state.check_choices("n", 1, n)?;
     check_text_only(&request.messages)?;
     let add_generation_prompt = boolean(&request.rest, "add_generation_prompt")?.unwrap_or(true);
-    let kwargs = take_kwargs(&mut request.rest)?;
     let params = sampling_params(&request.sampling, state.defaults, engine.card().n_vocab)?;
-    let options = TemplateOptions { add_generation_prompt, tools: None, kwargs: &kwargs };
-    let prompt = engine.render_chat(&request.messages, &options)?;
+    let messages = tool_calls::prepare(format, request.messages, &tools);
+    let defined = template_tools(format.family, &tools);
+    let options = TemplateOptions { add_generation_prompt, tools: defined.as_ref(), kwargs: &kwargs };
+    let prompt = engine.render_chat(&messages, &options)?;
     let window = engine.card().window;
     check_window(&prompt, request.max_tokens, window)?;
-    let constraint = compiled(engine, structured)?;
-    let shape = Shape { params, max_tokens: request.max_tokens, n, logprobs: request.logprobs, constraint };
+    let open = reasoning::is_open(&engine.detokenize(&prompt[prompt.len().saturating_sub(TAIL)..]));
+    let thinking = thought.budget.filter(|_| format.reasoning.thinks || open).map(|budget| Thinking {
+        open,
+        marker: reasoning::CLOSE.to_owned(),
+        end: engine.tokenize(reasoning::FORCED_END, false, true),
+        budget: Some(budget),
+    });
+    let restriction = match tool_calls::restriction(format, &tools, open) {
+        Some(restriction) => Some((restriction, "tools".to_owned())),
+        None => structured.map(|(grammar, param)| (Restriction { grammar, starts: reasoning::starts(open) }, param)),
+    };
+    let constraint = compiled(engine, restriction)?;
+    let shape = Shape { params, max_tokens: request.max_tokens, n, logprobs: request.logprobs, constraint, thinking };
     Ok(Job {
         generations: shape.generations(&[prompt], &request.sampling),
         per_prompt: n as usize,
         echoes: Vec::new(),
         logprobs: request.logprobs.top.is_some(),
+        reading: Reading::new(format, &tools, open).map(Arc::new),
         stream: request.stream,
         include_usage: request.stream_options.include_usage,
     })
+}
+
+/// The tools that the template gets. With `tool_choice: none` the model does not see them: it can not
+/// call what it does not know. Templates that know no tools get them as a message.
+fn template_tools(family: Family, tools: &Tools) -> Option<Value> {
+    let shown = tools.callable() && family != Family::Generic;
+    shown.then(|| tools.tools.iter().map(lla_protocol::openai::Tool::for_template).collect())
 }
 
 /// Reads a text completion request.
@@ -85,13 +118,16 @@ pub(super) fn completion(state: &State, body: &[u8]) -> Result<Job, EngineError>
         check_window(prompt, Some(request.max_tokens), engine.card().window)?;
     }
     let echoes = if request.logprobs.echo { echoes(engine, request.prompt, &prompts) } else { Vec::new() };
-    let constraint = compiled(engine, structured)?;
-    let shape = Shape { params, max_tokens: Some(request.max_tokens), n, logprobs: request.logprobs, constraint };
+    let restriction = |(grammar, param)| (Restriction { grammar, starts: Starts::AtOnce }, param);
+    let constraint = compiled(engine, structured.map(restriction))?;
+    let (logprobs, max_tokens) = (request.logprobs, Some(request.max_tokens));
+    let shape = Shape { params, max_tokens, n, logprobs, constraint, thinking: None };
     Ok(Job {
         generations: shape.generations(&prompts, &request.sampling),
         per_prompt: n as usize,
         echoes,
         logprobs: request.logprobs.top.is_some(),
+        reading: None,
         stream: request.stream,
         include_usage: request.stream_options.include_usage,
     })
@@ -104,12 +140,15 @@ struct Shape {
     n: u32,
     logprobs: Logprobs,
     constraint: Option<Constraint>,
+    thinking: Option<Thinking>,
 }
 
-/// What restricts the answer, made ready once for all choices.
-fn compiled(engine: &dyn Generate, structured: Option<(Grammar, String)>) -> Result<Option<Constraint>, EngineError> {
-    let Some((grammar, param)) = structured else { return Ok(None) };
-    let restriction = Restriction { grammar, starts: Starts::AtOnce };
+/// What restricts the answer, made ready once for all choices; with the field that asks for it.
+fn compiled(
+    engine: &dyn Generate,
+    restriction: Option<(Restriction, String)>,
+) -> Result<Option<Constraint>, EngineError> {
+    let Some((restriction, param)) = restriction else { return Ok(None) };
     engine.compile(&restriction).map(Some).map_err(|error| error.under(&param))
 }
 
@@ -127,6 +166,7 @@ impl Shape {
                 logprobs: self.logprobs.top,
                 prompt_logprobs: self.logprobs.echo && self.logprobs.top.is_some(),
                 constraint: self.constraint.clone(),
+                thinking: self.thinking.clone(),
                 ..GenerateRequest::default()
             }
         };

@@ -14,10 +14,16 @@ mod fake;
 mod http;
 mod logprobs;
 mod refusals;
+mod tools;
 
 /// Serves a fake engine on a free port.
 async fn served(behaviour: Behaviour) -> (Served, Arc<FakeEngine>) {
-    let engine = Arc::new(FakeEngine::new(behaviour));
+    served_as(behaviour, "").await
+}
+
+/// The same, for a model with a chat template.
+async fn served_as(behaviour: Behaviour, template: &str) -> (Served, Arc<FakeEngine>) {
+    let engine = Arc::new(FakeEngine::new(behaviour, template));
     (Served::start(Arc::clone(&engine)).await, engine)
 }
 

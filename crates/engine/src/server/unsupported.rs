@@ -10,7 +10,7 @@ type Harmless = fn(&Value) -> bool;
 
 /// Field -> the values that pass. `null` always does.
 const FIELDS: &[(&str, Harmless)] = &[
-    // OpenAI's.
+    // OpenAI's. What a chat takes out before (`tools`) is refused for text completions.
     ("tools", is_empty),
     ("tool_choice", is_no_choice),
     ("functions", is_empty),
@@ -28,6 +28,7 @@ const FIELDS: &[(&str, Harmless)] = &[
     // vLLM's.
     ("structural_tag", never),
     ("guided_whitespace_pattern", never),
+    ("thinking_token_budget", |value| value.as_i64() == Some(-1)),
     ("use_beam_search", is_false),
     ("min_tokens", is_zero),
     ("stop_token_ids", is_empty),

@@ -6,9 +6,9 @@ use lla_protocol::openai::{
 };
 use lla_protocol::sse;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::choices::Delta;
+use super::choices::{CallDelta, Delta};
 use super::echo::Echo;
 use super::logprobs::{self, TextLogprobs};
 use crate::logprobs::TokenLogprobs;
@@ -33,16 +33,52 @@ pub(super) struct Heading {
     logprobs: bool,
 }
 
-/// One complete choice.
+/// One choice as far as it is known.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     /// In front of `text`.
     pub(super) echo: Option<Echo>,
-    pub(super) text: String,
-    /// The tokens of `text`, when asked for.
-    pub(super) tokens: Vec<TokenLogprobs>,
-    /// `None` only before the end.
+    text: String,
+    /// The tokens of the answer, when asked for.
+    tokens: Vec<TokenLogprobs>,
+    reasoning: String,
+    calls: Vec<Call>,
+    /// `None`: it goes on.
     pub(super) reason: Option<FinishReason>,
+}
+
+/// A call of an [`Answer`].
+#[derive(Debug)]
+struct Call {
+    index: u32,
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl Answer {
+    /// Appends the news.
+    pub(super) fn add(&mut self, delta: Delta) {
+        self.text.push_str(&delta.text);
+        self.tokens.extend(delta.tokens);
+        self.reasoning.push_str(&delta.reasoning);
+        for call in delta.calls {
+            match call {
+                CallDelta::Start { index, id, name } => {
+                    self.calls.push(Call { index, id, name, arguments: String::new() });
+                }
+                CallDelta::Arguments { index, text } => {
+                    let call = self.calls.iter_mut().find(|call| call.index == index);
+                    call.into_iter().for_each(|call| call.arguments.push_str(&text));
+                }
+            }
+        }
+        self.calls.retain(|call| !delta.dropped.contains(&call.index));
+    }
+
+    fn reason(&self) -> FinishReason {
+        self.reason.unwrap_or(FinishReason::Stop)
+    }
 }
 
 impl Heading {
@@ -94,13 +130,6 @@ pub(super) enum Whole {
     Text(Completion),
 }
 
-fn chat_choice(index: u32, answer: Answer, logprobs: bool) -> ChatChoice {
-    let logprobs = logprobs.then(|| logprobs::chat(&answer.tokens)).flatten();
-    let message =
-        ChatMessage { role: "assistant".to_owned(), content: Some(answer.text), refusal: None, rest: Map::new() };
-    ChatChoice { index, message, logprobs, finish_reason: answer.reason.unwrap_or(FinishReason::Stop) }
-}
-
 fn whole_text(index: u32, answer: Answer, logprobs: bool) -> CompletionChoice {
     let mut shape = TextLogprobs::default();
     let mut text = String::new();
@@ -111,7 +140,46 @@ fn whole_text(index: u32, answer: Answer, logprobs: bool) -> CompletionChoice {
     text.push_str(&answer.text);
     shape.add(&answer.text, &answer.tokens);
     let logprobs = logprobs.then(|| shape.take()).flatten();
-    CompletionChoice { index, text, logprobs, finish_reason: answer.reason }
+    CompletionChoice { index, text, logprobs, finish_reason: Some(answer.reason()) }
+}
+
+fn chat_choice(index: u32, answer: Answer, logprobs: bool) -> ChatChoice {
+    let logprobs = logprobs.then(|| logprobs::chat(&answer.tokens)).flatten();
+    let finish_reason = answer.reason();
+    let mut rest = reasoning_fields(answer.reasoning);
+    let only_calls = answer.text.is_empty() && !answer.calls.is_empty();
+    if !answer.calls.is_empty() {
+        let calls = answer.calls.into_iter().map(|Call { id, name, arguments, .. }| {
+            json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+        });
+        rest.insert("tool_calls".to_owned(), calls.collect());
+    }
+    let content = (!only_calls).then_some(answer.text);
+    let message = ChatMessage { role: "assistant".to_owned(), content, refusal: None, rest };
+    ChatChoice { index, message, logprobs, finish_reason }
+}
+
+/// Reasoning under both names in use: `reasoning_content` (DeepSeek, llama-server, older vLLM) and
+/// `reasoning` (vLLM).
+fn reasoning_fields(text: String) -> Map<String, Value> {
+    let mut fields = Map::new();
+    if !text.is_empty() {
+        fields.insert("reasoning_content".to_owned(), Value::String(text.clone()));
+        fields.insert("reasoning".to_owned(), Value::String(text));
+    }
+    fields
+}
+
+/// A call's news as OpenAI streams them: what it is comes first, with empty arguments, and then the
+/// arguments.
+fn call_fields(news: CallDelta) -> Map<String, Value> {
+    let call = match news {
+        CallDelta::Start { index, id, name } => {
+            json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": ""}})
+        }
+        CallDelta::Arguments { index, text } => json!({"index": index, "function": {"arguments": text}}),
+    };
+    Map::from_iter([("tool_calls".to_owned(), Value::Array(vec![call]))])
 }
 
 fn text_choice(index: u32, text: String, finish_reason: Option<FinishReason>) -> CompletionChoice {
@@ -181,14 +249,29 @@ impl EventWriter {
             Event::Text(_) => self.text_logprobs(index, |shape| shape.add(&news.text, &news.tokens)),
         };
         match &mut self.event {
-            Event::Chat(chunk) => {
-                chunk.choices = vec![ChatChunkChoice { logprobs, ..delta(index, None, Some(news.text), None) }];
-            }
+            Event::Chat(_) => self.chat_delta(buffer, index, news, logprobs),
             Event::Text(part) => {
                 part.choices = vec![CompletionChoice { logprobs, ..text_choice(index, news.text, None) }];
+                append(buffer, &self.event);
             }
         }
-        append(buffer, &self.event);
+    }
+
+    /// Reasoning, text and each call's news are events of their own, as clients know them. The first of
+    /// them carries the log-probabilities.
+    fn chat_delta(&mut self, buffer: &mut Vec<u8>, index: u32, news: Delta, mut logprobs: Option<Value>) {
+        let silent = news.calls.is_empty() && news.reasoning.is_empty();
+        let reasoning = Some(news.reasoning).filter(|text| !text.is_empty()).map(reasoning_fields);
+        let said = Some(news.text).filter(|text| silent || !text.is_empty());
+        let text = said.map(|text| ChatDelta { content: Some(text), ..ChatDelta::default() });
+        let others = |rest| ChatDelta { rest, ..ChatDelta::default() };
+        let deltas =
+            reasoning.map(others).into_iter().chain(text).chain(news.calls.into_iter().map(call_fields).map(others));
+        for delta in deltas {
+            let Event::Chat(chunk) = &mut self.event else { return };
+            chunk.choices = vec![ChatChunkChoice { index, delta, logprobs: logprobs.take(), finish_reason: None }];
+            append(buffer, &self.event);
+        }
     }
 
     /// What `add` adds to the lists of a choice; `None` when nobody asks.

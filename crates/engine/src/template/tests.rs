@@ -182,6 +182,7 @@ fn functions_and_filters_are_those_of_python() {
         ("{% for k, v in d.items() %}{{ k }}{% endfor %}", "ba"),
         ("a\n    {% if true %}\nb\n    {% endif %}\nc\n", "a\nb\nc"),
         ("a {%- generation -%} b {%+ endgeneration %} c", "ab  c"),
+        ("{{ none is iterable }}{{ 'a' is iterable }}{{ [] is iterable }}{{ 1 is iterable }}", "FalseTrueTrueFalse"),
         ("{{ strftime_now('%Y')|length }}{{ enable_thinking is defined }}", "4False"),
     ];
     for (source, expected) in table {

@@ -13,8 +13,6 @@
 mod constraint;
 mod embeddings;
 mod generation;
-mod generation;
-mod model;
 mod model;
 mod schemas;
 mod tiny_bert;

@@ -161,7 +161,31 @@ async fn tool_calls_and_logprobs_are_put_together() {
     );
     assert!(json.get("usage").is_none());
     let events = gateway.chat(json!({"stream": true})).await.events();
-    assert!(events[1].contains(r#""delta":{"tool_calls":[{"index":0,"#), "{}", events[1]);
+    let choices: Vec<Value> = events[1..4]
+        .iter()
+        .map(|event| serde_json::from_str::<Value>(event).expect("JSON")["choices"][0].clone())
+        .collect();
+    let start = json!({"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{"}});
+    assert_eq!(choices[0]["delta"], json!({"tool_calls": [start]}), "as it came");
+    assert_eq!(choices[1]["delta"], json!({"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]}));
+    assert_eq!((&choices[2]["delta"], &choices[2]["finish_reason"]), (&json!({}), &json!("tool_calls")));
+}
+
+#[tokio::test]
+async fn reasoning_goes_through_under_both_names() {
+    let delta = |text: &str, extra: Value| {
+        let extra = extra.as_object().expect("object").clone();
+        Ok(Event::Delta(Delta { index: 0, text: text.to_owned(), logprobs: None, extra }))
+    };
+    let script = Script::Events(vec![
+        delta("", json!({"reasoning_content": "H", "reasoning": "H"})),
+        delta("", json!({"reasoning_content": "m", "reasoning": "m"})),
+        delta("Yes", json!({})),
+        Ok(Event::Finish { index: 0, reason: FinishReason::Stop }),
+    ]);
+    let message = Gateway::new(script).await.chat(json!({})).await.json()["choices"][0]["message"].clone();
+    assert_eq!((&message["reasoning_content"], &message["reasoning"]), (&json!("Hm"), &json!("Hm")));
+    assert_eq!(message["content"], "Yes");
 }
 
 #[tokio::test]

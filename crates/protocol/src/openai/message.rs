@@ -123,8 +123,11 @@ impl Message {
             let message = format!("expected a string, got {name}");
             return Err(FieldError::new(&fields.path("name"), "invalid_type", &message));
         }
-        if role == Role::Tool && fields.peek("tool_call_id").is_none() {
-            return Err(fields.missing("tool_call_id"));
+        if role == Role::Tool {
+            check_call_id(&fields)?;
+        }
+        if role == Role::Assistant {
+            check_calls(&fields)?;
         }
         Ok(Self { role, content, rest: fields.rest() })
     }
@@ -184,6 +187,41 @@ fn parse_content(fields: &mut Fields, role: Role) -> Result<Content, FieldError>
     }
 }
 
+/// The call that a tool message answers.
+fn check_call_id(fields: &Fields) -> Result<(), FieldError> {
+    match fields.peek("tool_call_id") {
+        None => Err(fields.missing("tool_call_id")),
+        Some(Value::String(_)) => Ok(()),
+        Some(_) => Err(FieldError::new(&fields.path("tool_call_id"), "invalid_type", "expected a string")),
+    }
+}
+
+/// The calls that an assistant message made. They are checked and stay where they are.
+fn check_calls(fields: &Fields) -> Result<(), FieldError> {
+    let path = fields.path("tool_calls");
+    match fields.peek("tool_calls") {
+        None => Ok(()),
+        Some(Value::Array(calls)) => {
+            calls.iter().enumerate().try_for_each(|(index, call)| check_call(call.clone(), &format!("{path}[{index}]")))
+        }
+        Some(_) => Err(FieldError::new(&path, "invalid_type", "expected an array of tool calls")),
+    }
+}
+
+fn check_call(call: Value, path: &str) -> Result<(), FieldError> {
+    let mut fields = Fields::from_value(call, path)?;
+    fields.required_string("id")?;
+    match fields.string("type")?.as_deref() {
+        None | Some("function") => {
+            let mut function = fields.object("function")?.ok_or_else(|| fields.missing("function"))?;
+            function.required_string("name")?;
+            function.required_string("arguments").map(drop)
+        }
+        // Other kinds ride along to servers that know them.
+        Some(_) => Ok(()),
+    }
+}
+
 fn parse_part(value: Value, path: &str) -> Result<Part, FieldError> {
     let mut fields = Fields::from_value(value, path)?;
     let kind = fields.required_string("type")?;
@@ -196,4 +234,29 @@ fn parse_part(value: Value, path: &str) -> Result<Part, FieldError> {
     let mut raw = fields.rest();
     raw.insert("type".to_owned(), Value::String(kind.clone()));
     Ok(Part::Other { kind, raw })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tool_calls_and_their_answers_are_checked() {
+        let call = |function: Value| json!({"role": "assistant", "tool_calls": [{"id": "1", "function": function}]});
+        let good = call(json!({"name": "f", "arguments": "{}"}));
+        assert_eq!(Message::parse(good, "m").expect("good").content, Content::None);
+        for (message, param) in [
+            (call(json!({"name": "f", "arguments": {}})), "m.tool_calls[0].function.arguments"),
+            (call(json!({"arguments": "{}"})), "m.tool_calls[0].function.name"),
+            (json!({"role": "assistant", "content": "x", "tool_calls": 1}), "m.tool_calls"),
+            (json!({"role": "assistant", "tool_calls": [{"function": {}}]}), "m.tool_calls[0].id"),
+            (json!({"role": "tool", "content": "x"}), "m.tool_call_id"),
+            (json!({"role": "tool", "content": "x", "tool_call_id": 1}), "m.tool_call_id"),
+        ] {
+            let error = Message::parse(message.clone(), "m").expect_err("refused");
+            assert_eq!(error.param.as_deref(), Some(param), "{message}");
+        }
+    }
 }

@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
 use lla_protocol::openai::{FinishReason, Message, Usage};
+use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
+use crate::chat_format::ChatFormat;
 use crate::constraint::tests::byte_words;
 use crate::constraint::{Constraint, ConstraintVocabulary, Restriction};
 use crate::embed::EmbeddingCard;
@@ -39,22 +41,31 @@ pub(super) enum Behaviour {
 
 pub(super) struct FakeEngine {
     card: ModelCard,
+    format: ChatFormat,
     metrics: Metrics,
     behaviour: Behaviour,
     pub(super) requests: Mutex<Vec<GenerateRequest>>,
+    /// What answers were to look like.
+    pub(super) compiled: Mutex<Vec<Restriction>>,
+    /// The messages, tools and variables of the last rendering.
+    pub(super) rendered: Mutex<Value>,
     /// Generations that hang.
     hanging: Mutex<Vec<UnboundedSender<Output>>>,
     pub(super) stopped: watch::Sender<bool>,
 }
 
 impl FakeEngine {
-    pub(super) fn new(behaviour: Behaviour) -> Self {
+    /// `template`: what the format is read off.
+    pub(super) fn new(behaviour: Behaviour, template: &str) -> Self {
         let card = ModelCard { name: "tiny".into(), window: 64, created: 7, n_vocab: 1000, has_chat_template: true };
         Self {
             card,
+            format: ChatFormat::detect(template, Vec::new()),
             metrics: Metrics::new("tiny"),
             behaviour,
             requests: Mutex::default(),
+            compiled: Mutex::default(),
+            rendered: Mutex::default(),
             hanging: Mutex::default(),
             stopped: watch::Sender::new(false),
         }
@@ -101,6 +112,10 @@ fn place(text: &str, top: u32) -> TokenLogprobs {
 impl Generate for FakeEngine {
     fn card(&self) -> &ModelCard {
         &self.card
+    }
+
+    fn chat_format(&self) -> &ChatFormat {
+        &self.format
     }
 
     fn metrics(&self) -> &Metrics {
@@ -158,6 +173,8 @@ impl Generate for FakeEngine {
         if options.kwargs.contains_key("refuse") {
             return Err(EngineError::Template("roles must alternate".to_owned()));
         }
+        *self.rendered.lock().expect("lock") =
+            json!({"messages": messages, "tools": options.tools, "kwargs": options.kwargs});
         let texts: Vec<String> = messages.iter().map(|message| message.text_content().expect("text")).collect();
         Ok(self.tokenize(&texts.join(" "), true, true))
     }
@@ -183,6 +200,7 @@ impl Generate for FakeEngine {
     }
 
     fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError> {
+        self.compiled.lock().expect("lock").push(restriction.clone());
         let vocabulary = Arc::new(ConstraintVocabulary::new(byte_words()).expect("a vocabulary"));
         Ok(Constraint::compile(&vocabulary, restriction)?)
     }

@@ -1,0 +1,142 @@
+//! The grammar that makes a model call a tool, in llguidance's dialect of Lark.
+
+use lla_protocol::openai::{Tool, ToolChoice, Tools};
+use serde_json::{Value, json};
+
+use super::family::{CALL_BEGIN, CALL_END, CALLS_BEGIN, CALLS_END, Family, SEPARATOR};
+use crate::chat_format::ChatFormat;
+use crate::constraint::{Grammar, Restriction, Starts};
+use crate::reasoning;
+
+/// Most further calls in one answer: a weak model would call for ever.
+const FURTHER_CALLS: u32 = 7;
+
+/// What answers to a request must look like.
+///
+/// A forced call (`required`, named) holds from the start of the answer, behind the reasoning if the
+/// prompt leaves the model in it (`open`). With `auto` the model is free until it begins a call; then
+/// the call is held to the schemas of the tools, if one of them is `strict`. `None`: nothing is asked.
+#[must_use]
+pub fn restriction(format: &ChatFormat, tools: &Tools, open: bool) -> Option<Restriction> {
+    let strict = tools.tools.iter().any(|tool| tool.strict);
+    if !tools.callable() || tools.choice == ToolChoice::Auto && !strict {
+        return None;
+    }
+    let writer = Writer { format, tools };
+    let family = format.family;
+    if tools.forced() {
+        let first = format!("{}{}", writer.before_first(), writer.first());
+        return Some(writer.restriction(&lead(open, &first), reasoning::starts(open)));
+    }
+    if family.is_bare() {
+        // What begins like a call is one; everything else is text.
+        let either = lead(open, &format!("(TEXT | {})", writer.first()));
+        let mut restriction = writer.restriction(&either, reasoning::starts(open));
+        if let Grammar::Lark(lark) = &mut restriction.grammar {
+            lark.push_str("TEXT: /[^\\s{\\[`](.|\\n)*/\n");
+        }
+        return Some(restriction);
+    }
+    Some(writer.restriction(&writer.first(), Starts::After(writer.trigger().to_owned())))
+}
+
+/// Behind a reasoning section models write line breaks.
+fn lead(open: bool, start: &str) -> String {
+    if open { format!("LEAD? {start}") } else { start.to_owned() }
+}
+
+struct Writer<'a> {
+    format: &'a ChatFormat,
+    tools: &'a Tools,
+}
+
+impl Writer<'_> {
+    fn restriction(&self, start: &str, starts: Starts) -> Restriction {
+        let mut lark = format!("start: {start}\nLEAD: /[ \\n]{{1,4}}/\n");
+        let names: Vec<String> = (0..self.tools.tools.len()).map(|index| format!("call_{index}")).collect();
+        lark.push_str(&format!("call: {}\n", names.join(" | ")));
+        for (index, tool) in self.tools.tools.iter().enumerate() {
+            lark.push_str(&format!("call_{index}: {}\n", self.call(index, &tool.name)));
+            lark.push_str(&format!("arguments_{index}: %json {}\n", self.schema(tool)));
+        }
+        Restriction { grammar: Grammar::Lark(lark), starts }
+    }
+
+    /// What the model writes in front of the text that [`Writer::first`] describes.
+    fn trigger(&self) -> &'static str {
+        match self.format.family {
+            Family::Hermes => "<tool_call>",
+            Family::Mistral | Family::MistralArgs => "[TOOL_CALLS]",
+            Family::DeepSeek => CALL_BEGIN,
+            Family::Llama3 | Family::Generic => "",
+        }
+    }
+
+    fn before_first(&self) -> String {
+        match self.format.family {
+            Family::DeepSeek => format!("{} {} ", self.marker(CALLS_BEGIN), self.marker(CALL_BEGIN)),
+            family if family.is_bare() => String::new(),
+            _ => format!("{} ", self.marker(self.trigger())),
+        }
+    }
+
+    /// The first call and those that may follow, without what stands in front of the first.
+    fn first(&self) -> String {
+        let more = |between: String| match self.tools.parallel {
+            true => format!(" ({between}){{0,{FURTHER_CALLS}}}"),
+            false => String::new(),
+        };
+        let open = self.marker(self.trigger());
+        match self.format.family {
+            Family::Hermes => {
+                let body = format!("\"\\n\" call \"\\n\" {}", self.marker("</tool_call>"));
+                format!("{body}{}", more(format!("\"\\n\" {open} {body}")))
+            }
+            Family::Mistral => format!("\"[\" call{} \"]\"", more("\", \" call".to_owned())),
+            Family::MistralArgs => format!("call{}", more(format!("{open} call"))),
+            Family::DeepSeek => {
+                let end = self.marker(CALL_END);
+                format!("call {end}{} {}", more(format!("{open} call {end}")), self.marker(CALLS_END))
+            }
+            // These are trained on one call at a time.
+            Family::Llama3 | Family::Generic => "call".to_owned(),
+        }
+    }
+
+    fn call(&self, index: usize, name: &str) -> String {
+        let family = self.format.family;
+        match family {
+            Family::MistralArgs => format!("{} {} arguments_{index}", literal(name), self.marker("[ARGS]")),
+            Family::DeepSeek => format!("{} {} arguments_{index}", literal(name), self.marker(SEPARATOR)),
+            _ => {
+                let head = format!("{{\"name\": \"{name}\", \"{}\": ", family.arguments_key());
+                format!("{} arguments_{index} \"}}\"", literal(&head))
+            }
+        }
+    }
+
+    /// The schema, to be written as models were trained to: one line, a space behind `:` and `,`. White
+    /// space without end is what weak models fall into. No `\\uXXXX`: each text has one spelling.
+    fn schema(&self, tool: &Tool) -> Value {
+        let mut schema = if self.tools.forced() || tool.strict { tool.schema() } else { json!({"type": "object"}) };
+        if let Value::Object(schema) = &mut schema {
+            schema.entry("type").or_insert_with(|| "object".into());
+            let form = json!({
+                "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": ",
+                "json_allowed_escapes": "nrbtf\\\"",
+            });
+            schema.insert("x-guidance".to_owned(), form);
+        }
+        schema
+    }
+
+    /// A marker of the format: a control token by its id, otherwise its text.
+    fn marker(&self, text: &str) -> String {
+        self.format.control_id(text).map_or_else(|| literal(text), |id| format!("<[{id}]>"))
+    }
+}
+
+/// A string of Lark is one of JSON.
+fn literal(text: &str) -> String {
+    Value::from(text).to_string()
+}
