@@ -32,6 +32,7 @@ mod prefix_cache;
 mod scheduler;
 mod sequence;
 mod stop;
+mod thinking;
 mod utf8;
 mod worker;
 

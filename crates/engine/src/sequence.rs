@@ -15,6 +15,7 @@ use crate::error::EngineError;
 use crate::logprobs::TokenLogprobs;
 use crate::sampler::{Sampler, SamplingParams};
 use crate::stop::StopMatcher;
+use crate::thinking::ThinkingLimit;
 use crate::utf8::Utf8Assembler;
 
 /// What to generate. The default generates nothing special from an empty prompt, which is refused.
@@ -87,6 +88,11 @@ pub(crate) struct Sequence {
     limit: usize,
     pub(crate) sampler: Sampler,
     pub(crate) drafter: Drafter,
+    /// Away for the time of a step: see `worker/masks.rs`.
+    pub(crate) constraint: Option<Constraint>,
+    /// Whether it was made with a constraint.
+    pub(crate) constrained: bool,
+    thinking: Option<ThinkingLimit>,
     pub(crate) ignore_eos: bool,
     /// How many of the likeliest tokens to report for each place, if any.
     pub(crate) logprobs: Option<usize>,
@@ -132,6 +138,9 @@ impl Sequence {
         Self {
             sampler: Sampler::new(request.params, &request.prompt),
             drafter: Drafter::default(),
+            constrained: request.constraint.is_some(),
+            constraint: request.constraint,
+            thinking: request.thinking.filter(|thinking| thinking.budget.is_some()).map(ThinkingLimit::new),
             tokens: request.prompt,
             prompt_len,
             limit: prompt_len.saturating_add(wanted).min(window),
@@ -161,9 +170,26 @@ impl Sequence {
         self.limit > self.prompt_len
     }
 
-    /// Whether guessing its next tokens makes sense: it decodes, and more than one may still come.
+    /// Whether guessing its next tokens makes sense: it decodes freely, and more than one may still come.
     pub(crate) fn may_guess(&self) -> bool {
-        self.tokens.len() > self.prompt_len && self.tokens.len() + 1 < self.limit
+        let is_free = self.constraint.as_ref().is_none_or(|constraint| !constraint.has_begun())
+            && self.thinking.as_ref().is_none_or(ThinkingLimit::is_over);
+        is_free && self.tokens.len() > self.prompt_len && self.tokens.len() + 1 < self.limit
+    }
+
+    /// The next token belongs to the forced end of the reasoning.
+    pub(crate) fn ends_thought(&self) -> bool {
+        self.thinking.as_ref().is_some_and(|thinking| !thinking.forced().is_empty())
+    }
+
+    /// Tokens that must come now, whatever the model thinks: the end of reasoning whose budget is spent,
+    /// or what the grammar leaves no choice about.
+    pub(crate) fn forced(&mut self) -> Vec<u32> {
+        let end = self.thinking.as_ref().map_or(&[][..], ThinkingLimit::forced);
+        if !end.is_empty() {
+            return end.to_vec();
+        }
+        self.constraint.as_mut().map_or_else(Vec::new, Constraint::forced)
     }
 
     /// Whether the logits at a position tell about a prompt token that was asked for.
@@ -222,12 +248,21 @@ impl Sequence {
             return Some(FinishReason::Stop);
         }
         let text = self.utf8.push(piece);
+        if let Some(thinking) = &mut self.thinking {
+            thinking.accept(&text);
+        }
         let matched = self.stop.push(&text);
         self.send_text(matched.emit);
         if matched.stopped {
             return Some(FinishReason::Stop);
         }
+        if self.constraint.as_ref().is_some_and(Constraint::is_complete) {
+            // Only the end may follow: that needs no step of the model.
+            self.flush();
+            return Some(FinishReason::Stop);
+        }
         if self.tokens.len() >= self.limit {
+            self.close();
             return if self.flush() { Some(FinishReason::Stop) } else { Some(FinishReason::Length) };
         }
         None
@@ -249,6 +284,17 @@ impl Sequence {
         let cached_tokens = self.cached.map(count);
         let usage = Usage::new(count(self.prompt_len), count(self.tokens.len() - self.prompt_len));
         Usage { prompt_tokens_details: cached_tokens.map(|_| PromptTokensDetails { cached_tokens }), ..usage }
+    }
+
+    /// Appends what makes a restricted answer readable that was cut by its length. A character that was
+    /// cut in two is dropped: the closing writes another one.
+    fn close(&mut self) {
+        let Some(constraint) = self.constraint.as_mut().filter(|constraint| constraint.has_begun()) else { return };
+        self.utf8 = Utf8Assembler::default();
+        let closing = constraint.closing("");
+        let held_back = self.stop.finish();
+        self.send_text(held_back);
+        self.send_text(closing);
     }
 
     /// Sends what was held back; true when a stop string was completed by it.

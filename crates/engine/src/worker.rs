@@ -21,6 +21,7 @@ use crate::sequence::{GenerateRequest, Output, Sequence};
 use crate::template::TemplateOptions;
 
 mod draw;
+mod masks;
 mod steps;
 
 /// A running engine. Cheap to clone; the last clone to go stops the worker.

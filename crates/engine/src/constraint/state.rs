@@ -71,6 +71,12 @@ impl Constraint {
         Ok(Some(Mask::new(self.mask.insert(mask).as_slice())))
     }
 
+    /// Whether it holds already.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.search.is_none()
+    }
+
     /// Takes the next token of the answer.
     ///
     /// Before the restriction begins this only looks for the marker, also across tokens and in the

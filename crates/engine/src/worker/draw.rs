@@ -5,11 +5,14 @@ use std::time::Instant;
 use lla_protocol::openai::FinishReason;
 
 use super::steps::Worker;
+use crate::constraint::ConstraintError;
+use crate::error::EngineError;
 use crate::logprobs::{Scored, TokenLogprobs, of_logits};
+use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::sampler::Choice;
 use crate::scheduler::Work;
-use crate::sequence::Waited;
+use crate::sequence::{Sequence, Waited};
 
 /// What a sequence got in a step.
 #[derive(Default)]
@@ -56,7 +59,16 @@ impl Worker<'_> {
             self.finish(item, FinishReason::Length);
             return;
         }
-        let drawn = self.check_guesses(item, first);
+        let drawn = match self.next_tokens(item, first) {
+            Ok(drawn) => drawn,
+            Err(error) => {
+                tracing::error!(%error, "a restriction can not be followed");
+                if let Some(sequence) = self.leave(item.id, false) {
+                    sequence.fail(EngineError::Native(error.to_string()));
+                }
+                return;
+            }
+        };
         if drawn.verified < item.draft {
             let start = item.start + item.len - item.draft + drawn.verified;
             if let Err(error) = self.free_cells(item.row, start) {
@@ -70,32 +82,36 @@ impl Worker<'_> {
         }
     }
 
-    /// Draws a token; as long as it is what was guessed, the next one's logits are there as well.
-    fn check_guesses(&mut self, item: &Work, first: usize) -> Drawn {
+    /// What must come comes; otherwise a token is drawn, and as long as it is what was guessed, the next
+    /// one's logits are there as well. Then again what must come.
+    fn next_tokens(&mut self, item: &Work, first: usize) -> Result<Drawn, ConstraintError> {
         let mut drawn = Drawn::default();
-        let Some(sequence) = self.sequences.get_mut(&item.id) else { return drawn };
+        let Some(sequence) = self.sequences.get_mut(&item.id) else { return Ok(drawn) };
+        if sequence.constrained && sequence.constraint.is_none() {
+            return Err(ConstraintError::Failed("its state was lost".to_owned()));
+        }
         let guesses = self.drafts.remove(&item.id).unwrap_or_default();
-        let model = &self.parts.model;
-        let len = sequence.tokens.len();
+        let (model, metrics) = (&self.parts.model, &self.parts.metrics);
+        let mut giver = Giver { model, metrics, sequence, drawn: &mut drawn };
         let last_known = first + item.len - item.draft - 1;
-        for index in 0..=item.draft {
-            let logits = self.context.get_logits_ith(index_of(last_known + index));
-            let banned: &[u32] = if sequence.ignore_eos { &self.turn_ends } else { &[] };
-            let chosen = sequence.sampler.sample(logits, Choice { banned, allowed: None });
-            match sequence.note_token(Instant::now()) {
-                Waited::First(waited) => self.parts.metrics.first_token(waited),
-                Waited::Next(waited) => self.parts.metrics.token(waited),
+        let len = giver.sequence.tokens.len();
+        // With log-probabilities each token is drawn, from those that may come: its logits are wanted.
+        let may_jump = giver.sequence.logprobs.is_none();
+        if !may_jump || !giver.force()? {
+            for index in 0..=item.draft {
+                let logits = self.context.get_logits_ith(index_of(last_known + index));
+                let chosen = giver.draw(logits, &self.turn_ends)?;
+                if giver.drawn.ended.is_some() || index == item.draft || guesses.get(index) != Some(&chosen) {
+                    break;
+                }
+                giver.drawn.verified += 1;
             }
-            let logprobs = sequence.logprobs.map(|top| report(model, logits, chosen, top));
-            drawn.ended = sequence.accept(chosen, &model.piece(chosen), model.ends_turn(chosen), logprobs);
-            drawn.tokens.push(chosen);
-            if drawn.ended.is_some() || index == item.draft || guesses.get(index) != Some(&chosen) {
-                break;
+            if may_jump {
+                giver.force()?;
             }
-            drawn.verified += 1;
         }
         sequence.drafter.learn(item.draft, drawn.verified, len);
-        drawn
+        Ok(drawn)
     }
 
     fn finish(&mut self, item: &Work, reason: FinishReason) {
@@ -105,6 +121,72 @@ impl Worker<'_> {
             self.show_gauges();
             sequence.finish(reason);
         }
+    }
+}
+
+/// Gives tokens to one sequence.
+struct Giver<'a> {
+    model: &'a Model,
+    metrics: &'a Metrics,
+    sequence: &'a mut Sequence,
+    drawn: &'a mut Drawn,
+}
+
+impl Giver<'_> {
+    /// Gives what must come, if anything.
+    fn force(&mut self) -> Result<bool, ConstraintError> {
+        let mut any = false;
+        while self.drawn.ended.is_none() {
+            let forced = self.sequence.forced();
+            if forced.is_empty() {
+                break;
+            }
+            any = true;
+            for token in forced {
+                self.give(token, None)?;
+                if self.drawn.ended.is_some() {
+                    break;
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    /// Draws a token and gives it.
+    fn draw(&mut self, logits: &[f32], turn_ends: &[u32]) -> Result<u32, ConstraintError> {
+        let sequence = &mut *self.sequence;
+        let banned: &[u32] = if sequence.ignore_eos { turn_ends } else { &[] };
+        // Only one at a time with log-probabilities: what must come is then the only choice.
+        let must: Vec<u32> = if sequence.logprobs.is_some() { sequence.forced() } else { Vec::new() };
+        let mask = match &mut sequence.constraint {
+            Some(constraint) => constraint.mask()?,
+            None => None,
+        };
+        let chosen = match must.first() {
+            Some(&token) => token,
+            None => sequence.sampler.sample(logits, Choice { banned, allowed: mask.map(|mask| mask.words()) }),
+        };
+        let logprobs = sequence.logprobs.map(|top| report(self.model, logits, chosen, top));
+        self.give(chosen, logprobs)?;
+        Ok(chosen)
+    }
+
+    fn give(&mut self, token: u32, logprobs: Option<TokenLogprobs>) -> Result<(), ConstraintError> {
+        match self.sequence.note_token(Instant::now()) {
+            Waited::First(waited) => self.metrics.first_token(waited),
+            Waited::Next(waited) => self.metrics.token(waited),
+        }
+        let ends_thought = self.sequence.ends_thought();
+        if let Some(constraint) = &mut self.sequence.constraint
+            // What is written behind the marker to end the reasoning is no part of the answer.
+            && !(ends_thought && constraint.has_begun())
+        {
+            constraint.accept(token)?;
+        }
+        let (piece, ends_turn) = (self.model.piece(token), self.model.ends_turn(token));
+        self.drawn.ended = self.sequence.accept(token, &piece, ends_turn, logprobs);
+        self.drawn.tokens.push(token);
+        Ok(())
     }
 }
 

@@ -13,7 +13,9 @@ use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 
 use super::Command;
+use super::masks::Masks;
 use crate::capacity::Capacity;
+use crate::constraint::Constraint;
 use crate::cpu::{self, Governor, ThreadPool};
 use crate::draft::StepCost;
 use crate::error::EngineError;
@@ -49,7 +51,13 @@ pub(super) fn run_worker(
             return;
         }
     };
-    let mut worker = Worker::new(parts, context);
+    let mut worker = match Worker::new(parts, context) {
+        Ok(worker) => worker,
+        Err(error) => {
+            drop(ready.send(Err(error)));
+            return;
+        }
+    };
     drop(ready.send(Ok(())));
     worker.run();
 }
@@ -70,6 +78,7 @@ fn make_context<'model>(
 pub(super) struct Worker<'model> {
     pub(super) context: LlamaContext<'model>,
     batch: LlamaBatch<'static>,
+    masks: Masks,
     pub(super) scheduler: Scheduler,
     pub(super) sequences: HashMap<SequenceId, Box<Sequence>>,
     /// Guesses of the step that is being planned or computed.
@@ -85,7 +94,7 @@ pub(super) struct Worker<'model> {
 }
 
 impl<'model> Worker<'model> {
-    fn new(parts: &'model WorkerParts, context: LlamaContext<'model>) -> Self {
+    fn new(parts: &'model WorkerParts, context: LlamaContext<'model>) -> Result<Self, EngineError> {
         let capacity = &parts.capacity;
         let limits = Limits {
             slots: capacity.slots as usize,
@@ -96,8 +105,9 @@ impl<'model> Worker<'model> {
             batch: capacity.batch as usize,
             reuse: parts.reuse,
         };
-        Self {
+        Ok(Self {
             context,
+            masks: Masks::start()?,
             batch: LlamaBatch::new(capacity.max_step_tokens() as usize, 1),
             scheduler: Scheduler::new(limits),
             sequences: HashMap::new(),
@@ -108,7 +118,7 @@ impl<'model> Worker<'model> {
             decoding: 0,
             turn_ends: parts.model.turn_ends(),
             parts,
-        }
+        })
     }
 
     fn run(&mut self) {
@@ -237,7 +247,9 @@ impl<'model> Worker<'model> {
         let only_decodes = self.decoding == work.len();
         self.governor.before_step(&mut self.context);
         let began = Instant::now();
+        self.begin_masks(work);
         let decoded = self.decode(work);
+        self.take_masks();
         let took = began.elapsed();
         self.governor.after_step(took);
         self.parts.metrics.threads(self.governor.threads());
@@ -250,6 +262,28 @@ impl<'model> Worker<'model> {
         }
         let prefill: usize = work.iter().filter(|work| !work.decodes).map(|work| work.len).sum();
         self.parts.metrics.step(began.elapsed(), prefill, self.decoding);
+    }
+
+    /// Hands the constraints out of which a mask is needed after the step.
+    fn begin_masks(&mut self, work: &[Work]) {
+        let mut jobs = Vec::new();
+        for item in work.iter().filter(|item| item.sample) {
+            let Some(sequence) = self.sequences.get_mut(&item.id) else { continue };
+            if sequence.constraint.as_ref().is_some_and(Constraint::has_begun)
+                && let Some(constraint) = sequence.constraint.take()
+            {
+                jobs.push((item.id, constraint));
+            }
+        }
+        self.masks.begin(jobs);
+    }
+
+    fn take_masks(&mut self) {
+        for (id, constraint) in self.masks.take() {
+            if let Some(sequence) = self.sequences.get_mut(&id) {
+                sequence.constraint = Some(constraint);
+            }
+        }
     }
 
     /// Runs the model over the planned ranges. Errors are for the log.

@@ -14,5 +14,6 @@ mod constraint;
 mod embeddings;
 mod generation;
 mod model;
+mod restricted;
 mod schemas;
 mod tiny_bert;

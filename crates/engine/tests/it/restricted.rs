@@ -1,0 +1,97 @@
+//! Restricted answers from the real model: they parse, whatever happens.
+
+use lla_engine::constraint::{Grammar, Restriction, Starts};
+use lla_engine::sampler::SamplingParams;
+use lla_engine::{Engine, GenerateRequest, Thinking};
+use lla_protocol::openai::FinishReason;
+use serde_json::{Value, json};
+
+use crate::model::{Answer, engine, read};
+
+async fn restricted(engine: &Engine, grammar: Grammar, starts: Starts, max_tokens: u32, seed: i64) -> Answer {
+    let constraint = engine.compile(&Restriction { grammar, starts }).expect("compiles");
+    let request = GenerateRequest {
+        prompt: engine.tokenize("A person, as JSON:\n", true, true),
+        params: SamplingParams { seed: Some(seed), ..SamplingParams::default() },
+        max_tokens: Some(max_tokens),
+        constraint: Some(constraint),
+        ..GenerateRequest::default()
+    };
+    read(engine.generate(request).expect("accepted")).await
+}
+
+fn person() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "maxLength": 30},
+            "age": {"type": "integer", "minimum": 0, "maximum": 120},
+            "tags": {"type": "array", "items": {"enum": ["a", "b"]}, "maxItems": 3},
+        },
+        "required": ["name", "age", "tags"],
+        "additionalProperties": false,
+    })
+}
+
+#[tokio::test]
+async fn answers_follow_their_schema_also_when_they_are_cut() {
+    let Some(engine) = engine() else { return };
+    let validator = jsonschema::validator_for(&person()).expect("a schema");
+    for (seed, max_tokens) in [(1, 200), (2, 200), (3, 200), (4, 1), (5, 3), (6, 7), (7, 12), (8, 20)] {
+        let answer = restricted(engine, Grammar::JsonSchema(person()), Starts::AtOnce, max_tokens, seed).await;
+        let value: Value = serde_json::from_str(&answer.text).expect(&answer.text);
+        assert!(validator.is_valid(&value), "{value}");
+        assert!(answer.usage.completion_tokens <= max_tokens);
+        if max_tokens < 10 {
+            assert_eq!(answer.reason, FinishReason::Length, "{answer:?}");
+        } else if max_tokens == 200 {
+            assert_eq!(answer.reason, FinishReason::Stop, "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn choices_and_expressions_hold_side_by_side() {
+    let Some(engine) = engine() else { return };
+    let words = ["yes", "no", "perhaps"];
+    let choice = || Grammar::Choice(words.map(str::to_owned).to_vec());
+    let date = || Grammar::Regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}".to_owned());
+    let choices =
+        futures_util::future::join_all((0..6).map(|seed| restricted(engine, choice(), Starts::AtOnce, 20, seed)));
+    let dates = futures_util::future::join_all((0..6).map(|seed| restricted(engine, date(), Starts::AtOnce, 20, seed)));
+    let (choices, dates) = futures_util::future::join(choices, dates).await;
+    assert!(choices.iter().all(|answer| words.contains(&answer.text.as_str())), "{choices:?}");
+    for answer in dates {
+        let shape: String = answer.text.chars().map(|char| if char.is_ascii_digit() { '0' } else { char }).collect();
+        assert_eq!((shape.as_str(), answer.reason), ("0000-00-00", FinishReason::Stop));
+    }
+}
+
+#[tokio::test]
+async fn a_spent_budget_ends_the_reasoning_and_then_the_schema_holds() {
+    let Some(engine) = engine() else { return };
+    let restriction =
+        Restriction { grammar: Grammar::JsonSchema(person()), starts: Starts::After("</think>".to_owned()) };
+    for logprobs in [None, Some(1)] {
+        let request = GenerateRequest {
+            prompt: engine.tokenize("<think>\nLet me see.", true, true),
+            params: SamplingParams { seed: Some(3), ..SamplingParams::default() },
+            max_tokens: Some(300),
+            ignore_eos: true,
+            logprobs,
+            constraint: Some(engine.compile(&restriction).expect("compiles")),
+            thinking: Some(Thinking {
+                open: true,
+                marker: "</think>".to_owned(),
+                end: engine.tokenize("\n</think>\n\n", false, true),
+                budget: Some(12),
+            }),
+            ..GenerateRequest::default()
+        };
+        let answer = read(engine.generate(request).expect("accepted")).await;
+        let (thought, rest) = answer.text.split_once("</think>").expect(&answer.text);
+        assert!(engine.tokenize(thought, false, false).len() <= 16, "{thought}");
+        let value: Value = serde_json::from_str(rest).expect(rest);
+        assert!(value["name"].is_string(), "{value}");
+    }
+}
