@@ -11,6 +11,7 @@ mod answers;
 mod fake;
 mod http;
 mod refusals;
+mod structured;
 
 /// Serves a fake engine on a free port.
 async fn served(behaviour: Behaviour) -> (Served, Arc<FakeEngine>) {
