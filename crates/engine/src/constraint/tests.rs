@@ -92,6 +92,19 @@ fn forced_tokens_are_not_accepted_yet() {
 }
 
 #[test]
+fn guesses_are_measured_without_being_accepted() {
+    let mut constraint = schema(json!({"enum": ["left", "right"]}));
+    let tokens = |text: &str| text.bytes().map(u32::from).collect::<Vec<_>>();
+    assert_eq!(write(&mut constraint, "\""), Ok(()));
+    for (guess, fitting) in [("left\"", 5), ("lexx", 2), ("right", 5), ("x", 0), ("", 0)] {
+        assert_eq!(constraint.fitting(&tokens(guess)), fitting, "{guess}");
+    }
+    assert_eq!(write(&mut constraint, "right\""), Ok(()));
+    assert_eq!(constraint.fitting(&tokens("x")), 0);
+    assert_eq!(after("</think>").fitting(&tokens("any")), 3);
+}
+
+#[test]
 fn a_restriction_begins_after_its_marker() {
     let mut constraint = after("</think>");
     assert!(constraint.mask().expect("a mask").is_none() && constraint.forced().is_empty());
