@@ -79,9 +79,10 @@ impl Constraint {
     /// marker, and the restriction begins with the next token.
     ///
     /// # Errors
-    /// When the grammar does not allow the token. The state can not be used any more then.
+    /// When the grammar does not allow the token, or asks for too much work. The state can not be used
+    /// any more then.
     pub fn accept(&mut self, token: u32) -> Result<(), ConstraintError> {
-        self.mask = None;
+        let allowed = self.mask.take().is_some_and(|mask| mask.is_allowed(token));
         if let Some(search) = &mut self.search {
             if let Some(rest) = search.push(self.vocabulary.bytes_or_text(token)) {
                 self.begin(rest);
@@ -91,7 +92,10 @@ impl Constraint {
         if self.matcher.is_stopped() && !self.matcher.is_error() {
             return if self.vocabulary.ends(token) { Ok(()) } else { Err(ConstraintError::Refused { token }) };
         }
-        self.matcher.consume_token(token).map_err(|_| ConstraintError::Refused { token })?;
+        self.matcher.consume_token(token).map_err(|error| {
+            // A token of the mask fails only when the work for it is too much.
+            if allowed { failed(&error) } else { ConstraintError::Refused { token } }
+        })?;
         self.written.extend_from_slice(self.vocabulary.bytes(token));
         Ok(())
     }

@@ -48,6 +48,7 @@ fn refusals_name_the_keyword_and_its_path() {
         (json!({"required": "a"}), "required", "invalid_schema"),
         (json!({"properties": []}), "properties", "invalid_schema"),
         (json!({"properties": {"a": 1}}), "properties.a", "invalid_schema"),
+        (json!({"required": ["a", "b"], "maxProperties": 1}), "maxProperties", "invalid_schema"),
         (json!({"minProperties": 2}), "minProperties", "unsupported_schema"),
         (json!({"maxProperties": 2, "properties": {"a": {}}}), "maxProperties", "unsupported_schema"),
         (json!(false), "", "invalid_schema"),
