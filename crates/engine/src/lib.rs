@@ -99,8 +99,24 @@ pub fn run(options: &EngineOptions) -> Result<(), EngineError> {
             load_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "model loaded"
         );
+        if let Loaded::Text(engine) = &model {
+            build_vocabulary(engine);
+        }
         server::serve(options, model.clone(), listener, stop_signal(options.exit_with_stdin)).await
     })
+}
+
+/// Builds the vocabulary for restricted answers beside everything else, so that the first request
+/// that needs it does not wait for it.
+fn build_vocabulary(engine: &Engine) {
+    let engine = engine.clone();
+    let build = move || match engine.constraint_vocabulary() {
+        Ok(vocabulary) => tracing::debug!(?vocabulary, "answers can be restricted"),
+        Err(error) => tracing::warn!(%error, "answers can not be restricted"),
+    };
+    if let Err(error) = std::thread::Builder::new().name("vocabulary".to_owned()).spawn(build) {
+        tracing::debug!(%error, "the vocabulary is built when it is needed");
+    }
 }
 
 /// Whether llama.cpp sees a GPU.

@@ -181,9 +181,13 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Grammar`] when the grammar can not be used, with a path inside of it.
     pub fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError> {
+        Ok(Constraint::compile(self.constraint_vocabulary()?, restriction)?)
+    }
+
+    /// The vocabulary for restrictions, built by whoever asks first.
+    pub(crate) fn constraint_vocabulary(&self) -> Result<&Arc<ConstraintVocabulary>, EngineError> {
         let build = || self.inner.model.constraint_vocabulary().map(Arc::new);
-        let vocabulary = self.inner.vocabulary.get_or_init(build).as_ref().map_err(EngineError::clone)?;
-        Ok(Constraint::compile(vocabulary, restriction)?)
+        self.inner.vocabulary.get_or_init(build).as_ref().map_err(EngineError::clone)
     }
 
     /// Whether the worker runs.

@@ -16,6 +16,8 @@ const LONGEST_REGEX: usize = 16 << 10;
 const LONGEST_LARK: usize = 64 << 10;
 /// Most brackets inside one another in a regular expression or a grammar: their parsers recurse.
 const DEEPEST: usize = 64;
+/// Most bytes that may be forced at once: they are tokenized anew at each step.
+const MOST_FORCED: usize = 16 << 10;
 /// Most choices.
 const MOST_CHOICES: usize = 1000;
 /// Longest choices in bytes, together.
@@ -36,7 +38,23 @@ impl Constraint {
             Starts::AtOnce => None,
             Starts::After(marker) => Some(marker.as_str()),
         };
-        Ok(Self::new(Arc::clone(vocabulary), Matcher::new(Ok(parser)), marker, json))
+        let mut matcher = Matcher::new(Ok(parser));
+        check_beginning(&mut matcher)?;
+        Ok(Self::new(Arc::clone(vocabulary), matcher, marker, json))
+    }
+}
+
+/// Tries the first step, so that a language without texts is refused here and not in the middle of a
+/// generation.
+fn check_beginning(matcher: &mut Matcher) -> Result<(), GrammarError> {
+    let forced = matcher.compute_ff_bytes().len();
+    if forced > MOST_FORCED {
+        let message = format!("at most {MOST_FORCED} bytes may be fixed in a row, it begins with more");
+        return Err(GrammarError::new("", "grammar_too_complex", message));
+    }
+    match matcher.clone().compute_mask_or_eos() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(invalid(&format!("no text fits it: {}", first_line(&error.to_string())))),
     }
 }
 

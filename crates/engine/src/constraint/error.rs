@@ -52,6 +52,7 @@ pub enum ConstraintError {
 /// The first line of what llguidance says, without the parts that are meant for its developers.
 pub(super) fn first_line(error: &str) -> String {
     let line = error.lines().find(|line| !line.trim().is_empty()).unwrap_or("no reason given");
+    let line = line.trim_start_matches("panic: ");
     let line = line.split("<state>").next().unwrap_or(line).trim_end_matches("<non-verbose/>");
     line.trim().chars().take(300).collect()
 }

@@ -22,7 +22,7 @@ const LARGEST: usize = 256 << 10;
 /// Most schemas inside one another.
 const DEEPEST: usize = 48;
 /// Most schemas in a schema.
-const MOST: usize = 5000;
+const MOST: usize = 2000;
 
 /// Checks a schema and makes it ready for llguidance.
 ///

@@ -85,9 +85,10 @@ impl Constraint {
     /// marker, and the restriction begins with the next token.
     ///
     /// # Errors
-    /// When the grammar does not allow the token. The state can not be used any more then.
+    /// When the grammar does not allow the token, or asks for too much work. The state can not be used
+    /// any more then.
     pub fn accept(&mut self, token: u32) -> Result<(), ConstraintError> {
-        self.mask = None;
+        let allowed = self.mask.take().is_some_and(|mask| mask.is_allowed(token));
         if let Some(search) = &mut self.search {
             if let Some(rest) = search.push(self.vocabulary.bytes_or_text(token)) {
                 self.begin(rest);
@@ -97,7 +98,10 @@ impl Constraint {
         if self.matcher.is_stopped() && !self.matcher.is_error() {
             return if self.vocabulary.ends(token) { Ok(()) } else { Err(ConstraintError::Refused { token }) };
         }
-        self.matcher.consume_token(token).map_err(|_| ConstraintError::Refused { token })?;
+        self.matcher.consume_token(token).map_err(|error| {
+            // A token of the mask fails only when the work for it is too much.
+            if allowed { failed(&error) } else { ConstraintError::Refused { token } }
+        })?;
         self.written.extend_from_slice(self.vocabulary.bytes(token));
         Ok(())
     }
@@ -120,6 +124,18 @@ impl Constraint {
             return Vec::new();
         }
         self.matcher.compute_ff_tokens()
+    }
+
+    /// How many of these tokens, from the first on, could come now one after the other: for guesses that
+    /// are checked before they are decoded. Nothing is accepted. Before the restriction begins: all.
+    pub fn fitting(&mut self, tokens: &[u32]) -> usize {
+        if self.search.is_some() {
+            return tokens.len();
+        }
+        if self.matcher.is_stopped() {
+            return 0;
+        }
+        self.matcher.validate_tokens(tokens).unwrap_or(0)
     }
 
     /// Whether the text is a whole one of the language and nothing but the end may follow.

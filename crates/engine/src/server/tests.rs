@@ -15,6 +15,7 @@ mod http;
 mod logprobs;
 mod refusals;
 mod tools;
+mod structured;
 
 /// Serves a fake engine on a free port.
 async fn served(behaviour: Behaviour) -> (Served, Arc<FakeEngine>) {

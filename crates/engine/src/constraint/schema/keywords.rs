@@ -119,6 +119,9 @@ fn check_property_counts(schema: &Map<String, Value>, path: &str) -> Result<(), 
     let (least, most) = (count("minProperties").unwrap_or(0), count("maxProperties"));
     let required: Vec<&str> =
         schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    if most.is_some_and(|most| most < required.len() as u64) {
+        return Err(invalid(&join(path, "maxProperties"), "more properties are required"));
+    }
     let properties = schema.get("properties").and_then(Value::as_object);
     let optional = properties.into_iter().flat_map(Map::keys).any(|name| !required.contains(&name.as_str()));
     let missing = least.saturating_sub(required.len() as u64);

@@ -39,6 +39,7 @@ fn refusals_name_the_keyword_and_its_path() {
         (json!({"type": []}), "type", "invalid_schema"),
         (json!({"enum": []}), "enum", "invalid_schema"),
         (json!({"enum": [1, 9007199254740993i64]}), "enum[1]", "unsupported_schema"),
+        (json!({"const": "x".repeat(20_000)}), "const", "grammar_too_complex"),
         (json!({"minimum": 1e300}), "minimum", "unsupported_schema"),
         (json!({"minLength": -1}), "minLength", "invalid_schema"),
         (json!({"maxItems": 1.5}), "maxItems", "invalid_schema"),
@@ -47,6 +48,7 @@ fn refusals_name_the_keyword_and_its_path() {
         (json!({"required": "a"}), "required", "invalid_schema"),
         (json!({"properties": []}), "properties", "invalid_schema"),
         (json!({"properties": {"a": 1}}), "properties.a", "invalid_schema"),
+        (json!({"required": ["a", "b"], "maxProperties": 1}), "maxProperties", "invalid_schema"),
         (json!({"minProperties": 2}), "minProperties", "unsupported_schema"),
         (json!({"maxProperties": 2, "properties": {"a": {}}}), "maxProperties", "unsupported_schema"),
         (json!(false), "", "invalid_schema"),
@@ -58,7 +60,7 @@ fn refusals_name_the_keyword_and_its_path() {
             "$defs.l",
             "invalid_schema",
         ),
-        (json!({"anyOf": wide}), "anyOf[4999]", "grammar_too_complex"),
+        (json!({"anyOf": wide}), "anyOf[1999]", "grammar_too_complex"),
     ] {
         let error = prepare(&schema).expect_err(&schema.to_string());
         assert_eq!((error.path.as_deref().unwrap_or_default(), error.code), (path, code), "{schema}: {error}");

@@ -10,6 +10,8 @@ const TYPES: &[&str] = &["null", "boolean", "number", "integer", "string", "arra
 /// Integers up to here are exact in the arithmetic of the grammar (and of most readers of JSON).
 pub(super) const LARGEST_EXACT: i64 = 9_007_199_254_740_991;
 const MOST_VALUES: usize = 5000;
+/// Longest constant in bytes: it is tokenized anew at each step.
+const LONGEST_TEXT: usize = 16 << 10;
 /// Counts above this make grammars of a size that is never meant.
 const MOST_COUNTED: u64 = 1_000_000;
 
@@ -45,6 +47,10 @@ pub(super) fn enumeration(value: &Value, path: &str) -> Result<Value, GrammarErr
 fn check_value(value: &Value, path: &str) -> Result<(), GrammarError> {
     match value {
         Value::Number(_) => bound(value, path).map(drop),
+        Value::String(text) if text.len() > LONGEST_TEXT => {
+            let message = format!("a text may have {LONGEST_TEXT} bytes, got {}", text.len());
+            Err(GrammarError::new(path, "grammar_too_complex", message))
+        }
         Value::String(text) if text.contains(is_control) => {
             Err(unsupported(path, "control characters other than line ends, tabs, \\b and \\f can not be written"))
         }
