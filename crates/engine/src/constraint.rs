@@ -28,6 +28,7 @@ pub use mask::Mask;
 pub use state::Constraint;
 pub use vocabulary::ConstraintVocabulary;
 
+pub(crate) use schema::prepare as prepare_schema;
 pub(crate) use vocabulary::Words;
 
 /// A language that a text must be of.

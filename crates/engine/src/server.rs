@@ -4,7 +4,8 @@
 //! keys, limits, other models (the gateway), or anything about how tokens come to be (`worker.rs`).
 //!
 //! Start at [`serve`]; a request goes through `routes.rs`, `request.rs` (wire to engine),
-//! `choices.rs` (running generations), `answer.rs` and `wire.rs` (engine to wire).
+//! `choices.rs` (running generations, read for calls and reasoning), `answer.rs` and `wire.rs` (engine
+//! to wire).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,7 +12,9 @@
 mod call;
 mod family;
 mod history;
+mod marker;
 mod reader;
+mod reading;
 mod restrict;
 mod scan;
 #[cfg(test)]
@@ -21,5 +23,6 @@ mod tests;
 pub use family::Family;
 pub(crate) use family::MARKERS;
 pub use history::prepare;
-pub use reader::{Event, Reader, Reading};
+pub use reader::Reader;
+pub use reading::{Event, Reading};
 pub use restrict::restriction;

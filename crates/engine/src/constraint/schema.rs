@@ -28,7 +28,7 @@ const MOST: usize = 2000;
 ///
 /// # Errors
 /// Names the first keyword that is not supported, wrong, or beyond a limit, with its path.
-pub(super) fn prepare(schema: &Value) -> Result<Value, GrammarError> {
+pub(crate) fn prepare(schema: &Value) -> Result<Value, GrammarError> {
     let bytes = schema.to_string().len();
     if bytes > LARGEST {
         let message = format!("a schema may have {LARGEST} bytes, got {bytes}");

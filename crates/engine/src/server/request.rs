@@ -12,7 +12,7 @@ use super::echo::Echo;
 use super::generate::{Generate, no_text};
 use super::structured;
 use super::unsupported::refuse;
-use crate::constraint::{Constraint, Restriction, Starts};
+use crate::constraint::{Constraint, Restriction, Starts, prepare_schema};
 use crate::error::EngineError;
 use crate::model::ModelCard;
 use crate::options::SamplingDefaults;
@@ -73,7 +73,7 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
         end: engine.tokenize(reasoning::FORCED_END, false, true),
         budget: Some(budget),
     });
-    let restriction = match tool_calls::restriction(format, &tools, open) {
+    let restriction = match tool_calls::restriction(format, &with_checked_schemas(&tools)?, open) {
         Some(restriction) => Some((restriction, "tools".to_owned())),
         None => structured.map(|(grammar, param)| (Restriction { grammar, starts: reasoning::starts(open) }, param)),
     };
@@ -141,6 +141,19 @@ struct Shape {
     logprobs: Logprobs,
     constraint: Option<Constraint>,
     thinking: Option<Thinking>,
+}
+
+/// The tools with schemas that calls can be held to; those that nothing holds a call to stay as they are.
+fn with_checked_schemas(tools: &Tools) -> Result<Tools, EngineError> {
+    let mut checked = tools.clone();
+    for (index, tool) in checked.tools.iter_mut().enumerate() {
+        if tools.callable() && (tools.forced() || tool.strict) {
+            let param = format!("tools[{index}].function.parameters");
+            let schema = prepare_schema(&tool.schema()).map_err(|error| error.under(&param))?;
+            tool.parameters = schema.as_object().cloned();
+        }
+    }
+    Ok(checked)
 }
 
 /// What restricts the answer, made ready once for all choices; with the field that asks for it.

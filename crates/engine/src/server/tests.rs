@@ -14,8 +14,8 @@ mod fake;
 mod http;
 mod logprobs;
 mod refusals;
-mod tools;
 mod structured;
+mod tools;
 
 /// Serves a fake engine on a free port.
 async fn served(behaviour: Behaviour) -> (Served, Arc<FakeEngine>) {

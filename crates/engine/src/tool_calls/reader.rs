@@ -2,81 +2,13 @@
 
 use std::sync::Arc;
 
-use lla_protocol::openai::{FinishReason, ToolChoice, Tools};
+use lla_protocol::openai::FinishReason;
 
 use super::call::{CallReader, Part, Progress};
-use super::family::Family;
-use crate::chat_format::ChatFormat;
+use super::marker::{is_beginning, safe_length};
+use super::reading::{Event, Reading};
 use crate::error::EngineError;
 use crate::reasoning::{CLOSE, OPEN};
-
-/// What to look for in an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
-    /// The format of calls.
-    pub family: Family,
-    /// The tools that may be called; none: calls are not looked for.
-    pub names: Vec<String>,
-    /// More than one call is handed on.
-    pub parallel: bool,
-    /// An answer without a call is an error.
-    pub forced: bool,
-    /// The caller named the function: such an answer ends with `stop`, as at OpenAI.
-    pub named: bool,
-    /// The model may begin with a reasoning section.
-    pub thinks: bool,
-    /// The prompt leaves the model in one.
-    pub open: bool,
-}
-
-impl Reading {
-    /// What to look for in answers to a request; `None`: they are plain text.
-    #[must_use]
-    pub fn new(format: &ChatFormat, tools: &Tools, open: bool) -> Option<Self> {
-        let names =
-            if tools.callable() { tools.tools.iter().map(|tool| tool.name.clone()).collect() } else { Vec::new() };
-        let reading = Self {
-            family: format.family,
-            names,
-            parallel: tools.parallel,
-            forced: tools.forced(),
-            named: tools.choice == ToolChoice::Named,
-            thinks: format.reasoning.thinks || open,
-            open,
-        };
-        (reading.thinks || !reading.names.is_empty()).then_some(reading)
-    }
-}
-
-/// What an answer turned out to hold, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// Text for the caller.
-    Content(String),
-    /// Text of the reasoning section.
-    Reasoning(String),
-    /// A call begins.
-    CallStart {
-        /// Counts the calls of the answer from 0.
-        index: u32,
-        /// Unique name of the call.
-        id: String,
-        /// The tool.
-        name: String,
-    },
-    /// Text of the JSON object of a call's arguments.
-    CallArguments {
-        /// Which call.
-        index: u32,
-        /// To append.
-        text: String,
-    },
-    /// A call that had begun is none: its arguments are not JSON. Its text follows as content.
-    CallDropped {
-        /// Which call.
-        index: u32,
-    },
-}
 
 #[derive(Debug)]
 enum State {
@@ -387,17 +319,4 @@ impl Reader {
             _ => self.events.push(Event::Reasoning(text.to_owned())),
         }
     }
-}
-
-/// The text may go on to be one of the markers.
-fn is_beginning(text: &str, markers: &[&str]) -> bool {
-    markers.iter().any(|marker| marker.len() > text.len() && marker.starts_with(text))
-}
-
-/// How much of the text can not be part of a marker, nor the white space in front of one.
-fn safe_length(text: &str, markers: &[&str]) -> usize {
-    let longest = markers.iter().map(|marker| marker.len()).max().unwrap_or(0);
-    let begins = text.char_indices().map(|(place, _)| place).filter(|place| text.len() - place < longest);
-    let cut = begins.into_iter().find(|&place| is_beginning(&text[place..], markers)).unwrap_or(text.len());
-    text[..cut].trim_end().len()
 }
