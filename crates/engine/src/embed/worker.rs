@@ -72,7 +72,7 @@ pub(super) fn run(backend: &LlamaBackend, parts: &Parts, ready: &Sender<Result<(
     drop(ready.send(Ok(())));
     while worker.take_new_work() {
         worker.jobs.retain(|job| !job.reply.is_closed());
-        let plan = plan(worker.jobs.iter().map(|job| remaining(job)), parts.window as usize);
+        let plan = plan(worker.jobs.iter().map(remaining), parts.window as usize);
         match worker.step(&plan) {
             Ok(()) => worker.answer_complete(),
             Err(message) => worker.fail(&plan, &message),

@@ -102,16 +102,16 @@ fn chat_choice(index: u32, answer: Answer, logprobs: bool) -> ChatChoice {
 }
 
 fn whole_text(index: u32, answer: Answer, logprobs: bool) -> CompletionChoice {
+    let Answer { echo, text: said, tokens, reason } = answer;
     let mut shape = TextLogprobs::default();
-    let mut text = String::new();
-    if let Some(echo) = &answer.echo {
-        text.push_str(&echo.text);
-        shape.echo(echo);
-    }
-    text.push_str(&answer.text);
-    shape.add(&answer.text, &answer.tokens);
+    let mut text = echo.map_or_else(String::new, |echo| {
+        shape.echo(&echo);
+        echo.text
+    });
+    shape.add(&said, &tokens);
+    text.push_str(&said);
     let logprobs = logprobs.then(|| shape.take()).flatten();
-    CompletionChoice { index, text, logprobs, finish_reason: answer.reason }
+    CompletionChoice { index, text, logprobs, finish_reason: reason }
 }
 
 fn text_choice(index: u32, text: String, finish_reason: Option<FinishReason>) -> CompletionChoice {
