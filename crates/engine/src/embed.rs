@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, PoisonError};
 
+use lla_protocol::FieldError;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::cpu::available_cores;
@@ -115,10 +116,10 @@ impl Embedder {
     /// future cancels the work at the next step.
     ///
     /// # Errors
-    /// When an input does not fit the window, when too many requests wait, or when the work fails.
+    /// When an input is empty or does not fit the window, when too many requests wait, or when the work fails.
     pub async fn embed(&self, inputs: Vec<Vec<u32>>) -> Result<Vec<Vec<f32>>, EngineError> {
         let window = self.inner.card.window;
-        check_lengths(&inputs, window)?;
+        check_inputs(&inputs, window)?;
         let limit = self.inner.queue_limit;
         let place = Arc::clone(&self.inner.places)
             .try_acquire_owned()
@@ -183,8 +184,12 @@ impl Embedder {
     }
 }
 
-/// Refuses the first input that does not fit.
-pub(crate) fn check_lengths(inputs: &[Vec<u32>], window: u32) -> Result<(), EngineError> {
+/// Refuses the first input that is empty, and the first that does not fit.
+pub(crate) fn check_inputs(inputs: &[Vec<u32>], window: u32) -> Result<(), EngineError> {
+    if let Some(index) = inputs.iter().position(Vec::is_empty) {
+        let message = "must have at least one token";
+        return Err(FieldError::new(&format!("input[{index}]"), "invalid_value", message).into());
+    }
     let is_long = |input: &Vec<u32>| input.len() > window as usize;
     match inputs.iter().position(is_long) {
         None => Ok(()),
@@ -221,8 +226,9 @@ mod tests {
     #[test]
     fn the_first_input_that_is_too_long_is_named() {
         let inputs = [vec![1; 4], vec![1; 5], vec![1; 6]];
-        assert!(check_lengths(&inputs, 6).is_ok());
-        let error = check_lengths(&inputs, 4).expect_err("too long").body().error;
+        assert!(check_inputs(&inputs, 6).is_ok());
+        assert!(check_inputs(&[vec![1], vec![]], 6).is_err());
+        let error = check_inputs(&inputs, 4).expect_err("too long").body().error;
         assert_eq!(error.param.as_deref(), Some("input[1]"));
         assert_eq!(error.code.as_deref(), Some("context_length_exceeded"));
         assert!(error.message.contains('5') && error.message.contains('4'), "{}", error.message);

@@ -36,7 +36,8 @@ pub(crate) struct EmbeddingKind {
 impl EmbeddingKind {
     /// `None`: the file is another kind of model, or can not be read.
     pub(crate) fn of_file(path: &Path) -> Result<Option<Self>, EngineError> {
-        let Some(file) = GgufContext::from_file(path) else { return Ok(None) };
+        // Native code writes to standard error about a file that is not there.
+        let Some(file) = path.is_file().then(|| GgufContext::from_file(path)).flatten() else { return Ok(None) };
         let architecture = text(&file, "general.architecture").unwrap_or_default();
         let pooling = number(&file, &format!("{architecture}.pooling_type"));
         let name = text(&file, "general.name").unwrap_or_default();

@@ -43,17 +43,19 @@ pub(super) struct Job {
     /// The vectors of the first inputs.
     vectors: Vec<Vec<f32>>,
     reply: Reply,
-    /// Given back when the job is dropped.
-    _place: OwnedSemaphorePermit,
+    /// Given back when the job ends.
+    place: OwnedSemaphorePermit,
 }
 
 impl Job {
     pub(super) fn new(inputs: Vec<Vec<u32>>, reply: Reply, place: OwnedSemaphorePermit) -> Self {
-        Self { vectors: Vec::with_capacity(inputs.len()), inputs, reply, _place: place }
+        Self { vectors: Vec::with_capacity(inputs.len()), inputs, reply, place }
     }
 
     /// Answers. Nobody may wait for it any more.
     fn answer(self, outcome: Result<Vec<Vec<f32>>, EngineError>) {
+        // Whoever has the answer may ask again at once.
+        drop(self.place);
         drop(self.reply.send(outcome));
     }
 }
@@ -72,7 +74,7 @@ pub(super) fn run(backend: &LlamaBackend, parts: &Parts, ready: &Sender<Result<(
     drop(ready.send(Ok(())));
     while worker.take_new_work() {
         worker.jobs.retain(|job| !job.reply.is_closed());
-        let plan = plan(worker.jobs.iter().map(|job| remaining(job)), parts.window as usize);
+        let plan = plan(worker.jobs.iter().map(remaining), parts.window as usize);
         match worker.step(&plan) {
             Ok(()) => worker.answer_complete(),
             Err(message) => worker.fail(&plan, &message),

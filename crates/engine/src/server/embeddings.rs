@@ -11,7 +11,7 @@ use super::error::Failure;
 use super::generate::no_embeddings;
 use super::request::{check_ids, check_model};
 use super::routes::{RawBody, SharedState, json, read};
-use crate::embed::{EmbeddingCard, check_lengths, shortened};
+use crate::embed::{EmbeddingCard, check_inputs, shortened};
 use crate::error::EngineError;
 
 /// What a request asks for, as tokens.
@@ -48,11 +48,7 @@ fn job(state: &State, body: &[u8]) -> Result<Job, EngineError> {
             lists
         }
     };
-    check_lengths(&inputs, engine.card().window)?;
-    if let Some(index) = inputs.iter().position(Vec::is_empty) {
-        let message = "must have at least one token";
-        return Err(FieldError::new(&format!("input[{index}]"), "invalid_value", message).into());
-    }
+    check_inputs(&inputs, engine.card().window)?;
     Ok(Job { inputs, dimensions, format: request.encoding_format })
 }
 

@@ -131,16 +131,17 @@ pub(super) enum Whole {
 }
 
 fn whole_text(index: u32, answer: Answer, logprobs: bool) -> CompletionChoice {
+    let finish_reason = Some(answer.reason());
+    let Answer { echo, text: said, tokens, .. } = answer;
     let mut shape = TextLogprobs::default();
-    let mut text = String::new();
-    if let Some(echo) = &answer.echo {
-        text.push_str(&echo.text);
-        shape.echo(echo);
-    }
-    text.push_str(&answer.text);
-    shape.add(&answer.text, &answer.tokens);
+    let mut text = echo.map_or_else(String::new, |echo| {
+        shape.echo(&echo);
+        echo.text
+    });
+    shape.add(&said, &tokens);
+    text.push_str(&said);
     let logprobs = logprobs.then(|| shape.take()).flatten();
-    CompletionChoice { index, text, logprobs, finish_reason: Some(answer.reason()) }
+    CompletionChoice { index, text, logprobs, finish_reason }
 }
 
 fn chat_choice(index: u32, answer: Answer, logprobs: bool) -> ChatChoice {

@@ -65,7 +65,7 @@ async fn limits_are_errors_and_an_end_is_one_too() {
     assert!(matches!(error, EngineError::InputTooLong { index: 1, tokens: 33, window: WINDOW }), "{error}");
     embedder.embed(vec![vec![5; 32]]).await.expect("the whole window");
     // A list that takes a while, and one more request than may wait.
-    let mut long = Box::pin(embedder.embed(vec![vec![5; 32]; 2000]));
+    let mut long = Box::pin(embedder.embed(vec![vec![5; 32]; 20_000]));
     assert!(futures_util::poll!(&mut long).is_pending());
     let error = embedder.embed(vec![vec![5]]).await.expect_err("full");
     assert!(matches!(error, EngineError::QueueFull { limit: 1, .. }), "{error}");

@@ -123,16 +123,16 @@ fn metadata() -> (u64, Vec<u8>) {
     key("bert.attention.layer_norm_epsilon", F32, &1e-12_f32.to_le_bytes());
     key("bert.attention.causal", BOOL, &[0]);
     let tokens = vocabulary();
-    let texts = tokens.iter().flat_map(|token| written(token)).collect();
-    key("tokenizer.ggml.tokens", ARRAY, &array(STRING, tokens.len(), texts));
+    let texts: Vec<u8> = tokens.iter().flat_map(|token| written(token)).collect();
+    key("tokenizer.ggml.tokens", ARRAY, &array(STRING, tokens.len(), &texts));
     // 3 is a control token, 1 an ordinary one.
     let kinds = (0..tokens.len()).flat_map(|index| if index < SPECIAL.len() { 3_i32 } else { 1 }.to_le_bytes());
-    key("tokenizer.ggml.token_type", ARRAY, &array(I32, tokens.len(), kinds.collect()));
+    key("tokenizer.ggml.token_type", ARRAY, &array(I32, tokens.len(), &kinds.collect::<Vec<u8>>()));
     (count, bytes)
 }
 
-fn array(kind: u32, length: usize, items: Vec<u8>) -> Vec<u8> {
-    [&kind.to_le_bytes()[..], &(length as u64).to_le_bytes(), &items].concat()
+fn array(kind: u32, length: usize, items: &[u8]) -> Vec<u8> {
+    [&kind.to_le_bytes()[..], &(length as u64).to_le_bytes(), items].concat()
 }
 
 fn written(value: &str) -> Vec<u8> {

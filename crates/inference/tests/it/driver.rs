@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use lla_inference::mock::collect;
 use lla_inference::{
-    Backend, ChatRequest, CompletionRequest, Dialect, Error, ErrorKind, Event, EventStream, HttpBackendConfig,
-    OpenAiBackend, Timeouts,
+    Backend, ChatRequest, CompletionRequest, Dialect, EmbedRequest, Embeddings, Error, ErrorKind, Event, EventStream,
+    HttpBackendConfig, OpenAiBackend, Timeouts,
 };
 use lla_protocol::openai::{FinishReason, Message, Prompt, Role, Sampling, Usage};
 use serde_json::{Map, json};
@@ -88,6 +88,23 @@ async fn a_completion_over_a_socket() {
     let events = collect(backend.complete(request).await.expect("accepted")).await;
     assert_eq!(events, Ok(vec![Event::text(0, "a"), Event::Finish { index: 0, reason: FinishReason::Length }]));
     assert_eq!(server.requests.recv().await.expect("request").body["prompt"], json!(["p"]));
+}
+
+#[tokio::test]
+async fn embeddings_are_asked_for_in_the_form_that_the_server_knows() {
+    let vectors = r#"{"data":[{"index":0,"embedding":"AACAPw=="}],"usage":{"prompt_tokens":2,"total_tokens":2}}"#;
+    for (dialect, form) in [(Dialect::Vllm, "base64"), (Dialect::OpenAi, "float")] {
+        let mut server = FakeServer::start(Answer::json(200, &[], vectors)).await;
+        let config = HttpBackendConfig { dialect, ..config(&server) };
+        let backend = OpenAiBackend::new("b", &config).expect("backend");
+        let input = Prompt::Texts(vec!["a".to_owned()]);
+        let extra = Map::from_iter([("user".to_owned(), json!("u"))]);
+        let found = backend.embed(EmbedRequest { model: "m".to_owned(), input, dimensions: Some(1), extra }).await;
+        assert_eq!(found, Ok(Embeddings { vectors: vec![vec![1.0]], prompt_tokens: 2 }));
+        let sent = server.requests.recv().await.expect("request").body;
+        let wanted = json!({"model": "m", "input": ["a"], "encoding_format": form, "dimensions": 1, "user": "u"});
+        assert_eq!(sent, wanted);
+    }
 }
 
 #[tokio::test]

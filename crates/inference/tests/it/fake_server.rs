@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::{mpsc, watch};
 
-/// What `POST /v1/chat/completions` and `/v1/completions` answer.
+/// What `POST /v1/chat/completions`, `/v1/completions` and `/v1/embeddings` answer.
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -117,6 +117,7 @@ fn router(answer: Answer) -> (Router, watch::Receiver<usize>, mpsc::UnboundedRec
         .route("/tokenize", post(|| async { r#"{"count":5,"max_model_len":64,"tokens":[]}"# }))
         .route("/v1/chat/completions", post(answer_with))
         .route("/v1/completions", post(answer_with))
+        .route("/v1/embeddings", post(answer_with))
         .with_state(shared);
     (router, seen, received)
 }
