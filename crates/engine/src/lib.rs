@@ -14,14 +14,17 @@ pub mod cpu;
 pub mod error;
 pub mod forms;
 pub mod logprobs;
+pub mod memory;
 pub mod metrics;
 pub mod options;
 pub mod sampler;
+pub mod sandbox;
 pub mod scheduler;
 pub mod server;
 pub mod template;
 
 mod capacity;
+mod load_guard;
 mod model;
 mod sequence;
 mod stop;
@@ -34,6 +37,8 @@ pub use options::{EngineOptions, Listen};
 pub use sequence::{GenerateRequest, Output};
 pub use worker::Engine;
 
+use load_guard::LoadGuard;
+
 /// Loads the model and serves it until SIGTERM, SIGINT, or (with `exit_with_stdin`) the end of
 /// standard input. Blocks; makes its own runtime.
 ///
@@ -43,15 +48,20 @@ pub use worker::Engine;
 pub fn run(options: &EngineOptions) -> Result<(), EngineError> {
     let variant = cpu::select_and_apply(options.cpu_variant()?).map_err(EngineError::from)?;
     tracing::info!(variant = %variant, "cpu code chosen");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| EngineError::Native(format!("the runtime can not be started: {error}")))?;
-    runtime.block_on(async {
-        let listener = server::bind(&options.listen).await?;
+    // Threads inherit the sandbox of the one that starts them: so it comes before all of them, and
+    // after the last socket and the last child process.
+    let listener = runtime(tokio::runtime::Builder::new_current_thread())?.block_on(server::bind(&options.listen))?;
+    if !has_gpu() {
+        let _what_is_in_force = sandbox::enter(&options.listen);
+    }
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2);
+    runtime(builder)?.block_on(async {
         let began = std::time::Instant::now();
-        let engine = tokio::task::block_in_place(|| Engine::start(options))?;
+        let engine = tokio::task::block_in_place(|| {
+            let _guard = LoadGuard::install(&options.model);
+            Engine::start(options)
+        })?;
         let card = engine.card();
         tracing::info!(
             model = card.name,
@@ -61,6 +71,11 @@ pub fn run(options: &EngineOptions) -> Result<(), EngineError> {
         );
         server::serve(options, engine.clone(), listener, stop_signal(options.exit_with_stdin)).await
     })
+}
+
+fn runtime(mut builder: tokio::runtime::Builder) -> Result<tokio::runtime::Runtime, EngineError> {
+    let built = builder.enable_all().build();
+    built.map_err(|error| EngineError::Native(format!("the runtime can not be started: {error}")))
 }
 
 /// Whether llama.cpp sees a GPU.

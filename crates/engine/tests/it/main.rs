@@ -12,3 +12,4 @@
 
 mod generation;
 mod model;
+mod sandbox;
