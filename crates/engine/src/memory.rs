@@ -132,9 +132,10 @@ pub(crate) fn need(info: &GgufInfo, options: &EngineOptions, gpu: bool) -> Resul
     let trained = info.context_length.and_then(|tokens| u32::try_from(tokens).ok()).unwrap_or(u32::MAX);
     let capacity = Capacity::fit(trained, plain_kv_per_token(info), gpu && offloaded > 0, options)?;
     let step = u64::from(capacity.max_step_tokens());
-    // The logits of a step, a mask over the cache, and some widths of the residual stream.
+    // The logits of a step and some widths of the residual stream. Nothing that grows with the cache,
+    // so that a smaller one can be advised.
     let widths = info.embedding_length.unwrap_or(0).saturating_mul(8);
-    let per_token = info.vocabulary.unwrap_or(0).saturating_add(u64::from(capacity.cells)).saturating_add(widths);
+    let per_token = info.vocabulary.unwrap_or(0).saturating_add(widths);
     Ok(Need {
         weights: on_cpu(info.tensor_bytes.unwrap_or(0)),
         kv_per_token: on_cpu(info.kv_bytes_per_token.unwrap_or(0)),
