@@ -94,11 +94,14 @@ fn write(root: &Path, name: &str, text: &str) {
     fs::write(path, text).expect("write");
 }
 
+/// Names below the root of the cgroups, and what is in them.
+type Files = &'static [(&'static str, &'static str)];
+
 #[test]
 fn the_least_of_machine_and_cgroups_counts() {
     let machine = "MemTotal: 99 kB\nMemAvailable:    4096 kB\n";
     let four = 4096 * 1024;
-    let table: [(&str, &[(&str, &str)], u64); 6] = [
+    let table: [(&str, Files, u64); 6] = [
         ("", &[], four),
         ("0::/\n", &[("memory.max", "max"), ("memory.current", "5")], four),
         ("0::/\n", &[("memory.max", "1000"), ("memory.current", "300")], 700),
