@@ -12,64 +12,10 @@ Servers that do not know `ignore_eos` may end early: the number of tokens is tak
 
 import argparse
 import asyncio
-import json
 import statistics
 import time
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
-
-@dataclass
-class Stream:
-    """What one stream did. Times are `time.perf_counter()`."""
-
-    started: float
-    times: list[float] = field(default_factory=list)
-    tokens: int = 0
-    ended: float = 0.0
-
-    @property
-    def gaps(self):
-        return [after - before for before, after in zip(self.times, self.times[1:])]
-
-
-async def run(url, body, on_chunk=None):
-    """One streamed chat; raises when it does not end with [DONE]."""
-    parts = urlsplit(url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80, limit=1 << 22)
-    payload = json.dumps(body).encode()
-    head = (
-        f"POST {parts.path}/chat/completions HTTP/1.1\r\nhost: {parts.netloc}\r\nconnection: close\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(payload)}\r\n\r\n"
-    )
-    stream = Stream(time.perf_counter())
-    writer.write(head.encode() + payload)
-    done = False
-    status = await reader.readline()
-    if b" 200 " not in status:
-        raise RuntimeError(f"{status!r} {(await reader.read())[-500:]!r}")
-    async for line in reader:
-        if not line.startswith(b"data: "):
-            continue
-        now = time.perf_counter()
-        data = line[6:].strip()
-        if data == b"[DONE]":
-            done = True
-            break
-        event = json.loads(data)
-        if event.get("error"):
-            raise RuntimeError(event["error"])
-        if event.get("usage"):
-            stream.tokens = event["usage"]["completion_tokens"]
-        if event["choices"] and event["choices"][0]["delta"].get("content"):
-            stream.times.append(now)
-            if on_chunk:
-                on_chunk()
-    stream.ended = time.perf_counter()
-    writer.close()
-    if not done:
-        raise RuntimeError("the stream ended without [DONE]")
-    return stream
+from client import run
 
 
 def body(args, number, tokens, text=None):

@@ -56,7 +56,12 @@ impl Capacity {
         Self::fit(model.trained_window(), model.kv_bytes_per_token(), on_gpu, options)
     }
 
-    fn fit(trained: u32, bytes_per_token: u64, on_gpu: bool, options: &EngineOptions) -> Result<Self, EngineError> {
+    pub(crate) fn fit(
+        trained: u32,
+        bytes_per_token: u64,
+        on_gpu: bool,
+        options: &EngineOptions,
+    ) -> Result<Self, EngineError> {
         let tokens_in = |bytes: u64| u32::try_from(bytes / bytes_per_token.max(1)).unwrap_or(u32::MAX);
         let window = match options.context {
             Some(wanted) if wanted > trained => {

@@ -28,12 +28,11 @@
 
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use llama_cpp_2::gguf::GgufContext;
+use lla_protocol::gguf;
 use llama_cpp_sys_2 as sys;
 
 use crate::cpu::{CpuFeatures, Variant};
@@ -115,7 +114,7 @@ pub enum FormError {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
     },
     /// One of several parts.
     #[error("{path} is one of {parts} parts; join them first (`llama-gguf-split --merge`)", path = path.display())]
@@ -123,7 +122,7 @@ pub enum FormError {
         /// Which file.
         path: PathBuf,
         /// How many parts there are.
-        parts: u32,
+        parts: u64,
     },
     /// [`Form::AsShipped`] is no conversion, and a file can not be converted onto itself.
     #[error("nothing to convert: {0}")]
@@ -167,56 +166,28 @@ pub struct ConvertReport {
     pub took: Duration,
 }
 
-/// Reads the header of a GGUF file.
+/// Reads the header of a GGUF file, and checks that the file is whole.
 ///
 /// # Errors
-/// When the file can not be read, is no GGUF file, or is one part of several.
+/// When the file can not be read, is no whole GGUF file, or is one part of several.
 pub fn inspect(path: &Path) -> Result<ModelFile, FormError> {
-    let size_bytes = check_magic(path)?;
-    let not_gguf = |reason| FormError::NotGguf { path: path.to_owned(), reason };
-    let header = GgufContext::from_file(path).ok_or_else(|| not_gguf("its header is damaged or cut off"))?;
-    if header.n_tensors() == 0 {
-        return Err(not_gguf("it holds no tensors"));
-    }
-    if let Some(parts) = small_number(&header, "split.count").filter(|&parts| parts > 1) {
-        return Err(FormError::Split { path: path.to_owned(), parts });
-    }
-    Ok(ModelFile { size_bytes, file_type: small_number(&header, "general.file_type") })
-}
-
-/// Cheap checks before ggml's parser sees the file; returns the file's size.
-fn check_magic(path: &Path) -> Result<u64, FormError> {
-    let not_gguf = |reason| FormError::NotGguf { path: path.to_owned(), reason };
-    let mut file = File::open(path).map_err(FormError::io(path))?;
+    let not_gguf = |reason: String| FormError::NotGguf { path: path.to_owned(), reason };
+    let file = File::open(path).map_err(FormError::io(path))?;
     let metadata = file.metadata().map_err(FormError::io(path))?;
     if !metadata.is_file() {
-        return Err(not_gguf("it is not a file"));
+        return Err(not_gguf("it is not a file".to_owned()));
     }
-    let mut start = [0_u8; 8];
-    if metadata.len() < 24 {
-        return Err(not_gguf("it is too short"));
+    let header = gguf::parse(file, metadata.len()).map_err(|error| not_gguf(error.to_string()))?;
+    if header.parameters == 0 {
+        return Err(not_gguf("it holds no tensors".to_owned()));
     }
-    file.read_exact(&mut start).map_err(FormError::io(path))?;
-    let [magic @ .., a, b, c, d] = start;
-    if magic != *b"GGUF" {
-        return Err(not_gguf("it does not begin with GGUF"));
+    if let Some((_, parts)) = header.split {
+        return Err(FormError::Split { path: path.to_owned(), parts });
     }
-    match u32::from_le_bytes([a, b, c, d]) {
-        2 | 3 => Ok(metadata.len()),
-        _ => Err(not_gguf("its version is not 2 or 3")),
+    if header.tensor_bytes.is_none() {
+        return Err(not_gguf("it has tensors of a type that this version does not know".to_owned()));
     }
-}
-
-/// A whole number of the header, if it is there in a type that we know (others abort inside ggml).
-fn small_number(header: &GgufContext, key: &str) -> Option<u32> {
-    let index = header.find_key(key);
-    if index < 0 {
-        return None;
-    }
-    match header.kv_type(index) {
-        sys::GGUF_TYPE_UINT32 => Some(header.val_u32(index)),
-        _ => None,
-    }
+    Ok(ModelFile { size_bytes: metadata.len(), file_type: header.file_type })
 }
 
 /// Writes `source` in another form to `target`, through a temporary file beside it, replacing what

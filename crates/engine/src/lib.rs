@@ -16,16 +16,19 @@ pub mod embed;
 pub mod error;
 pub mod forms;
 pub mod logprobs;
+pub mod memory;
 pub mod metrics;
 pub mod options;
 pub mod reasoning;
 pub mod sampler;
+pub mod sandbox;
 pub mod server;
 pub mod template;
 pub mod tool_calls;
 
 mod capacity;
 mod draft;
+mod load_guard;
 mod model;
 mod pace;
 mod prefix_cache;
@@ -74,6 +77,8 @@ impl Loaded {
     }
 }
 
+use load_guard::LoadGuard;
+
 /// Loads the model and serves it until SIGTERM, SIGINT, or (with `exit_with_stdin`) the end of
 /// standard input. Blocks; makes its own runtime.
 ///
@@ -83,15 +88,20 @@ impl Loaded {
 pub fn run(options: &EngineOptions) -> Result<(), EngineError> {
     let variant = cpu::select_and_apply(options.cpu_variant()?).map_err(EngineError::from)?;
     tracing::info!(variant = %variant, "cpu code chosen");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| EngineError::Native(format!("the runtime can not be started: {error}")))?;
-    runtime.block_on(async {
-        let listener = server::bind(&options.listen).await?;
+    // Threads inherit the sandbox of the one that starts them: so it comes before all of them, and
+    // after the last socket and the last child process.
+    let listener = runtime(tokio::runtime::Builder::new_current_thread())?.block_on(server::bind(&options.listen))?;
+    if !has_gpu() {
+        let _what_is_in_force = sandbox::enter(&options.listen);
+    }
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2);
+    runtime(builder)?.block_on(async {
         let began = std::time::Instant::now();
-        let model = tokio::task::block_in_place(|| Loaded::start(options))?;
+        let model = tokio::task::block_in_place(|| {
+            let _guard = LoadGuard::install(&options.model);
+            Loaded::start(options)
+        })?;
         let card = model.card();
         tracing::info!(
             model = card.name,
@@ -117,6 +127,11 @@ fn build_vocabulary(engine: &Engine) {
     if let Err(error) = std::thread::Builder::new().name("vocabulary".to_owned()).spawn(build) {
         tracing::debug!(%error, "the vocabulary is built when it is needed");
     }
+}
+
+fn runtime(mut builder: tokio::runtime::Builder) -> Result<tokio::runtime::Runtime, EngineError> {
+    let built = builder.enable_all().build();
+    built.map_err(|error| EngineError::Native(format!("the runtime can not be started: {error}")))
 }
 
 /// Whether llama.cpp sees a GPU.

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use lla_protocol::gguf::{self, GgufError, GgufInfo};
 use lla_protocol::openai::Message;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
@@ -16,6 +17,7 @@ use llama_cpp_2::token_type::LlamaTokenAttr;
 use crate::chat_format::ChatFormat;
 use crate::constraint::{ConstraintVocabulary, Words};
 use crate::error::EngineError;
+use crate::memory;
 use crate::options::EngineOptions;
 use crate::template::{ChatTemplate, SpecialTokens, TemplateOptions};
 use crate::tool_calls::MARKERS;
@@ -50,10 +52,11 @@ impl Model {
     /// Loads a GGUF file.
     ///
     /// # Errors
-    /// When the file is missing, no GGUF, or refused by llama.cpp, or when its chat template (or the
-    /// one that the options name) can not be parsed.
+    /// When the file is missing, no whole GGUF, larger than the memory, or refused by llama.cpp, or when
+    /// its chat template (or the one that the options name) can not be parsed.
     pub(crate) fn load(backend: &LlamaBackend, options: &EngineOptions) -> Result<Self, EngineError> {
-        check_file(&options.model)?;
+        let header = check_file(&options.model)?;
+        check_memory(&header, options)?;
         let mut params = LlamaModelParams::default();
         if let Some(layers) = options.gpu_layers {
             params = params.with_n_gpu_layers(layers);
@@ -175,17 +178,41 @@ pub(crate) fn token(id: u32) -> LlamaToken {
     LlamaToken(i32::try_from(id).unwrap_or(-1))
 }
 
-/// Refuses what is plainly no model before native code sees it.
-fn check_file(path: &Path) -> Result<(), EngineError> {
-    use std::io::Read;
-
-    let mut magic = [0u8; 4];
-    let mut file = std::fs::File::open(path).map_err(|error| load_error(path, &error.to_string()))?;
-    match file.read_exact(&mut magic) {
-        Ok(()) if &magic == b"GGUF" => Ok(()),
-        Ok(()) => Err(load_error(path, "not a GGUF file (it does not begin with 'GGUF')")),
-        Err(error) => Err(load_error(path, &format!("not a GGUF file ({error})"))),
+/// Reads and checks the whole header before native code sees the file.
+///
+/// # Errors
+/// When the file can not be read, is cut off, says what can not be, or has tensors of an unknown type.
+pub(crate) fn check_file(path: &Path) -> Result<GgufInfo, EngineError> {
+    let read = || -> Result<_, std::io::Error> {
+        let file = std::fs::File::open(path)?;
+        let metadata = file.metadata()?;
+        Ok((file, metadata))
+    };
+    let (file, metadata) = read().map_err(|error| load_error(path, &error.to_string()))?;
+    if !metadata.is_file() {
+        return Err(load_error(path, "not a regular file"));
     }
+    let header = gguf::parse(file, metadata.len()).map_err(|error| match &error {
+        GgufError::CutOff { .. } => load_error(path, &format!("{error}; pull it again")),
+        GgufError::Header(_) => load_error(path, &format!("not a GGUF file that can be used: {error}")),
+    })?;
+    if let Some((part, parts)) = header.split {
+        let message = format!("it is part {} of {parts}; join them first (llama-gguf-split --merge)", part + 1);
+        return Err(load_error(path, &message));
+    }
+    if header.parameters == 0 {
+        return Err(load_error(path, "it has no tensors"));
+    }
+    if header.tensor_bytes.is_none() {
+        return Err(load_error(path, "it has tensors of a type that this version does not know"));
+    }
+    Ok(header)
+}
+
+fn check_memory(header: &GgufInfo, options: &EngineOptions) -> Result<(), EngineError> {
+    let gpu = options.gpu_layers != Some(0) && crate::has_gpu();
+    let need = memory::need(header, options, gpu)?;
+    memory::fits(need, memory::available()).map_err(|refusal| load_error(&options.model, &refusal.to_string()))
 }
 
 fn load_error(path: &Path, message: &str) -> EngineError {

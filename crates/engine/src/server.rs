@@ -150,16 +150,19 @@ fn accept(
         drop(closing.wait_for(|closing| *closing).await);
     };
     match socket {
-        Socket::Unix(listener) => Box::pin(axum::serve(listener, router).with_graceful_shutdown(closed).into_future()),
-        Socket::Tcp(listener) => {
+        Socket::Unix(listener) => Box::pin(async move {
+            let listener = tokio::net::UnixListener::from_std(listener)?;
+            axum::serve(listener, router).with_graceful_shutdown(closed).await
+        }),
+        Socket::Tcp(listener) => Box::pin(async move {
             // Nagle's algorithm holds small chunks back for 40 ms.
-            let listener = listener.tap_io(|stream| {
+            let listener = tokio::net::TcpListener::from_std(listener)?.tap_io(|stream| {
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY could not be set");
                 }
             });
-            Box::pin(axum::serve(listener, router).with_graceful_shutdown(closed).into_future())
-        }
+            axum::serve(listener, router).with_graceful_shutdown(closed).await
+        }),
     }
 }
 

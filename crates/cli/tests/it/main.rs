@@ -9,5 +9,7 @@
 mod command_line;
 mod configuration;
 #[cfg(feature = "engine")]
+mod damaged;
+#[cfg(feature = "engine")]
 mod real;
 mod support;

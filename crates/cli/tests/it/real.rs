@@ -8,6 +8,8 @@ mod gateway;
 
 use std::time::Instant;
 
+pub(crate) use gateway::model;
+
 use client::{Ended, Stream};
 use gateway::{Gateway, eventually};
 

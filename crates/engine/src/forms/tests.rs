@@ -45,11 +45,11 @@ fn files_that_are_no_models_are_refused_with_the_reason() {
         bytes
     };
     let table = [
-        ("empty", Vec::new(), "too short"),
-        ("html", b"<!DOCTYPE html><html><body>not found</body></html>".to_vec(), "does not begin with GGUF"),
+        ("empty", Vec::new(), "it ends inside the magic"),
+        ("html", b"<!DOCTYPE html><html><body>not found</body></html>".to_vec(), "it is a web page"),
         ("old", header(1, 0, 0), "version"),
-        ("cut-off", header(3, 200, 30), "damaged or cut off"),
-        ("no-tensors", header(3, 0, 0), "no tensors"),
+        ("cut-off", header(3, 200, 30), "it ends inside"),
+        ("no-tensors", header(3, 0, 0), "does not name its architecture"),
     ];
     for (name, bytes, reason) in table {
         let source = folder.path().join(name);

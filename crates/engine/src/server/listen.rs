@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::net::TcpListener as StdTcpListener;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -19,10 +21,11 @@ pub struct Bound {
     address: Listen,
 }
 
+/// Of no runtime: what binds and what serves may be different ones.
 #[derive(Debug)]
 pub(super) enum Socket {
-    Unix(UnixListener),
-    Tcp(TcpListener),
+    Unix(StdUnixListener),
+    Tcp(StdTcpListener),
 }
 
 /// Removes the file of a socket when dropped.
@@ -71,6 +74,7 @@ async fn bind_unix(path: &Path) -> Result<Bound, String> {
     let file = Some(SocketFile(path.to_owned()));
     // Until here the umask holds; the folder of the sockets is the owner's alone as well.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(|error| error.to_string())?;
+    let listener = listener.into_std().map_err(|error| error.to_string())?;
     Ok(Bound { socket: Socket::Unix(listener), file, address: Listen::Unix(path.to_owned()) })
 }
 
@@ -95,6 +99,7 @@ async fn bind_tcp(address: SocketAddr) -> Result<Bound, String> {
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "the engine has no keys: whoever reaches this address can use it");
     }
+    let listener = listener.into_std().map_err(|error| error.to_string())?;
     Ok(Bound { socket: Socket::Tcp(listener), file: None, address: Listen::Tcp(address) })
 }
 

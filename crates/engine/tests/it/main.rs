@@ -15,5 +15,6 @@ mod embeddings;
 mod generation;
 mod model;
 mod restricted;
+mod sandbox;
 mod schemas;
 mod tiny_bert;

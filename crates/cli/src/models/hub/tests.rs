@@ -15,10 +15,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::models::files;
-use crate::models::gguf::tests::model_bytes;
 use crate::models::progress::Progress;
 use crate::models::pull::{Outside, pull_with};
 use crate::models::store::{Installed, Store};
+use lla_protocol::gguf::testing::model_bytes;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 

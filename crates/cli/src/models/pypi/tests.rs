@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::models::gguf::tests::model_bytes;
 use crate::models::pull::{Outside, pull, pull_with};
 use crate::models::store::{Installed, Store};
+use lla_protocol::gguf::testing::model_bytes;
 
 const MEMBER: &str = "package/Tiny.Q4_1.gguf";
 

@@ -1,9 +1,9 @@
 use std::fs;
 
 use super::*;
-use crate::models::gguf::tests::model_bytes;
 use crate::models::progress::Progress;
 use crate::models::pull;
+use lla_protocol::gguf::testing::model_bytes;
 
 struct Place {
     folder: tempfile::TempDir,

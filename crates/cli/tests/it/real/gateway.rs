@@ -29,7 +29,7 @@ pub(crate) struct Gateway {
     _turn: tokio::sync::MutexGuard<'static, ()>,
 }
 
-fn model() -> Option<PathBuf> {
+pub(crate) fn model() -> Option<PathBuf> {
     match std::env::var_os("LLA_TEST_MODEL").map(PathBuf::from) {
         Some(path) => {
             assert!(path.is_file(), "LLA_TEST_MODEL names no file: {}", path.display());

@@ -4,110 +4,15 @@ use std::io::Cursor;
 
 use proptest::prelude::*;
 
+use super::testing::{Builder, small};
 use super::*;
 
-/// Writes GGUF bytes; also used by the tests of the store.
-#[derive(Clone, Default)]
-pub(crate) struct Builder {
-    metadata: Vec<u8>,
-    entries: u64,
-    tensors: Vec<u8>,
-    count: u64,
-    data: u64,
-}
-
-impl Builder {
-    fn text(bytes: &mut Vec<u8>, text: &str) {
-        bytes.extend((text.len() as u64).to_le_bytes());
-        bytes.extend(text.as_bytes());
-    }
-
-    fn raw(mut self, key: &str, kind: u32, value: &[u8]) -> Self {
-        Self::text(&mut self.metadata, key);
-        self.metadata.extend(kind.to_le_bytes());
-        self.metadata.extend(value);
-        self.entries += 1;
-        self
-    }
-
-    fn string(self, key: &str, value: &str) -> Self {
-        let mut bytes = Vec::new();
-        Self::text(&mut bytes, value);
-        self.raw(key, 8, &bytes)
-    }
-
-    fn number(self, key: &str, value: u32) -> Self {
-        self.raw(key, 4, &value.to_le_bytes())
-    }
-
-    fn numbers(self, key: &str, values: &[u32]) -> Self {
-        let mut bytes = 4_u32.to_le_bytes().to_vec();
-        bytes.extend((values.len() as u64).to_le_bytes());
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        self.raw(key, 9, &bytes)
-    }
-
-    fn strings(self, key: &str, values: &[&str]) -> Self {
-        let mut bytes = 8_u32.to_le_bytes().to_vec();
-        bytes.extend((values.len() as u64).to_le_bytes());
-        values.iter().for_each(|value| Self::text(&mut bytes, value));
-        self.raw(key, 9, &bytes)
-    }
-
-    fn tensor(mut self, name: &str, kind: u32, dimensions: &[u64], bytes: u64) -> Self {
-        Self::text(&mut self.tensors, name);
-        self.tensors.extend(u32::try_from(dimensions.len()).unwrap().to_le_bytes());
-        self.tensors.extend(dimensions.iter().flat_map(|size| size.to_le_bytes()));
-        self.tensors.extend(kind.to_le_bytes());
-        self.tensors.extend(self.data.to_le_bytes());
-        self.data = (self.data + bytes).next_multiple_of(32);
-        self.count += 1;
-        self
-    }
-
-    fn build(&self) -> Vec<u8> {
-        let mut bytes = b"GGUF".to_vec();
-        bytes.extend(3_u32.to_le_bytes());
-        bytes.extend(self.count.to_le_bytes());
-        bytes.extend(self.entries.to_le_bytes());
-        bytes.extend(&self.metadata);
-        bytes.extend(&self.tensors);
-        let data = usize::try_from(self.data).unwrap();
-        bytes.resize(bytes.len().next_multiple_of(32) + data, 7);
-        bytes
-    }
-}
-
-/// A tiny model: 4 layers, 8 heads of 8, 2 of them for keys and values.
-fn small() -> Builder {
-    Builder::default()
-        .string("general.architecture", "llama")
-        .string("general.name", "Tiny Test")
-        .string("general.license", "apache-2.0")
-        .number("general.file_type", 1027)
-        .number("llama.context_length", 2048)
-        .number("llama.block_count", 4)
-        .number("llama.embedding_length", 64)
-        .number("llama.attention.head_count", 8)
-        .number("llama.attention.head_count_kv", 2)
-        .raw("llama.rope.freq_base", 6, &1.0_f32.to_le_bytes())
-        .strings("tokenizer.ggml.tokens", &["a", "b", "", "d"])
-        .string("tokenizer.chat_template", "{{ messages }}")
-        .tensor("token_embd.weight", 3, &[64, 4], 160)
-        .tensor("norm.weight", 0, &[64], 256)
-}
-
-/// A whole file that passes; `salt` makes files of one kind differ.
-pub(crate) fn model_bytes(salt: &str) -> Vec<u8> {
-    small().string("general.salt", salt).build()
-}
-
-fn check(bytes: &[u8]) -> Result<GgufInfo, String> {
+fn check(bytes: &[u8]) -> Result<GgufInfo, GgufError> {
     parse(Cursor::new(bytes), bytes.len() as u64)
 }
 
 fn problem(bytes: &[u8]) -> String {
-    check(bytes).expect_err("it is wrong")
+    check(bytes).expect_err("it is wrong").to_string()
 }
 
 #[test]
@@ -119,6 +24,7 @@ fn a_header_is_read() {
         architecture: "llama".to_owned(),
         name: text("Tiny Test"),
         quantization: text("Q4_1"),
+        file_type: Some(1027),
         parameters: 320,
         tensor_bytes: Some(160 + 256),
         context_length: Some(2048),
@@ -156,6 +62,21 @@ fn layers_may_differ_and_splits_are_seen() {
     assert_eq!((info.tensor_bytes, info.parameters), (None, 321));
 }
 
+/// An array of `length` zeros of type INT32.
+fn int32_array(length: u8) -> Vec<u8> {
+    let mut bytes = vec![5, 0, 0, 0, length, 0, 0, 0, 0, 0, 0, 0];
+    bytes.resize(12 + 4 * usize::from(length), 0);
+    bytes
+}
+
+#[test]
+fn a_file_that_was_cut_off_names_the_tensor_and_the_bytes() {
+    let bytes = small().build();
+    let error = check(&bytes[..bytes.len() - 100]).expect_err("too short");
+    assert_eq!(error, GgufError::CutOff { tensor: "norm.weight".to_owned(), missing: 100 });
+    assert!(error.to_string().contains("100 bytes are missing"), "{error}");
+}
+
 #[test]
 fn what_is_wrong_is_said() {
     let bytes = small().build();
@@ -164,7 +85,7 @@ fn what_is_wrong_is_said() {
         bytes[at..at + new.len()].copy_from_slice(new);
         bytes
     };
-    let cases: [(Vec<u8>, &str); 12] = [
+    let cases: [(Vec<u8>, &str); 18] = [
         (Vec::new(), "ends inside the magic"),
         (b"PK\x03\x04aaaa".to_vec(), "zip archive"),
         (b"version https://git-lfs".to_vec(), "pointer of git LFS"),
@@ -177,6 +98,12 @@ fn what_is_wrong_is_said() {
         (small().string("general.name", "twice").build(), "`general.name` is there twice"),
         (Builder::default().build(), "architecture"),
         (small().number("general.alignment", 3).build(), "not a power of two"),
+        (small().tensor("norm.weight", 0, &[64], 256).build(), "`norm.weight` is there twice"),
+        (small().tensor("none", 0, &[0], 0).build(), "a dimension is 0"),
+        (small().tensor(&"n".repeat(64), 0, &[1], 4).build(), "64 bytes long"),
+        (small().numbers("tokenizer.ggml.merges", &[1]).build(), "`tokenizer.ggml.merges` is an array of another type"),
+        (small().number("tokenizer.ggml.token_type", 1).build(), "is no array"),
+        (small().raw("tokenizer.ggml.token_type", 9, &int32_array(3)).build(), "3 entries for 4 tokens"),
     ];
     for (bytes, expected) in cases {
         let problem = problem(&bytes);
@@ -201,7 +128,9 @@ fn the_default_model_is_read_where_it_is_at_hand() {
         eprintln!("skipped: LLA_TEST_MODEL is not set");
         return;
     };
-    let info = read(Path::new(&path)).unwrap();
+    let file = std::fs::File::open(path).unwrap();
+    let length = file.metadata().unwrap().len();
+    let info = parse(file, length).unwrap();
     assert_eq!((info.architecture.as_str(), info.chat_template), ("llama", true));
     assert_eq!((info.context_length, info.vocabulary), (Some(8192), Some(49_152)));
     assert_eq!(info.kv_bytes_per_token, Some(30 * 3 * 64 * 2 * 2));
@@ -230,7 +159,7 @@ proptest! {
         if let Ok(info) = check(&bytes) {
             // Every byte of a tensor of a known type is in the file.
             prop_assert!(info.tensor_bytes.is_none_or(|sum| sum <= 4 * bytes.len() as u64));
-            prop_assert!(toml::to_string(&info).is_ok());
+            prop_assert!(serde_json::to_string(&info).is_ok());
         }
     }
 
