@@ -9,7 +9,7 @@ use std::process::Stdio;
 use crate::real::model;
 use crate::support::{lla, run};
 
-/// How much of the file a case needs to be whole: the header is 1.7 MiB.
+/// Cuts the file inside its header, which holds a whole vocabulary.
 const HEADER: usize = 64 << 10;
 
 /// Loads a model and ends, since its standard input has ended.
