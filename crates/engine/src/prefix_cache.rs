@@ -236,26 +236,25 @@ impl PrefixCache {
     /// The deepest node that `tokens` reach into, and how many of them match on the way. Of children with
     /// equal beginnings the one that goes on longest wins.
     fn descend(&self, root: NodeId, tokens: &[u32]) -> (NodeId, usize) {
-        let (mut node, mut len) = (root, 0);
-        loop {
-            let rest = &tokens[len..];
-            let common = |child: &NodeId| common_prefix(&self.nodes[*child].tokens, rest);
-            let Some((&child, matched)) = self.nodes[node]
-                .children
-                .iter()
-                .map(|child| (child, common(child)))
-                .max_by_key(|&(_, matched)| matched)
-            else {
-                return (node, len);
-            };
-            if matched == 0 {
-                return (node, len);
-            }
-            (node, len) = (child, len + matched);
-            if matched < self.nodes[child].tokens.len() {
-                return (node, len);
+        let mut best = (root, 0);
+        // Equal beginnings are rare: mostly there is one way to go on.
+        let mut open = vec![best];
+        while let Some((node, len)) = open.pop() {
+            for &child in &self.nodes[node].children {
+                let matched = common_prefix(&self.nodes[child].tokens, &tokens[len..]);
+                if matched == 0 {
+                    continue;
+                }
+                let reached = (child, len + matched);
+                if reached.1 > best.1 {
+                    best = reached;
+                }
+                if matched == self.nodes[child].tokens.len() {
+                    open.push(reached);
+                }
             }
         }
+        best
     }
 
     /// A row that ends in the node or below it.

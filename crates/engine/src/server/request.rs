@@ -180,7 +180,6 @@ impl Shape {
                 prompt_logprobs: self.logprobs.echo && self.logprobs.top.is_some(),
                 constraint: self.constraint.clone(),
                 thinking: self.thinking.clone(),
-                ..GenerateRequest::default()
             }
         };
         prompts.iter().flat_map(|prompt| (0..self.n).map(|index| choice(prompt, index))).collect()
