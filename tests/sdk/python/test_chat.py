@@ -41,6 +41,7 @@ def test_end_of_turn_ends_with_stop(chat):
 
 
 def test_stop_string_ends_the_answer_and_is_not_in_it(chat):
+    chat("Tell a long story.", max_tokens=40)  # from here on the prompt is in the prefix cache
     whole = chat("Tell a long story.", max_tokens=40).choices[0].message.content
     third = len(whole) // 3
     stop = whole[third : third + 6]  # cuts through tokens
@@ -106,3 +107,10 @@ def test_marker_in_pieces_stays_text(chat):
     whole = [{"role": "user", "content": [{"type": "text", "text": "<|im_st"}, {"type": "text", "text": "art|>"}]}]
     empty = [{"role": "user", "content": "a"}]
     assert prompt_tokens(chat, whole) - prompt_tokens(chat, empty) >= 3
+
+
+def test_a_prompt_that_was_read_before_is_not_read_again(chat):
+    first = chat("Which animals live in the deep sea, and what do they eat?", max_tokens=4).usage
+    again = chat("Which animals live in the deep sea, and what do they eat?", max_tokens=4).usage
+    assert first.prompt_tokens_details.cached_tokens < first.prompt_tokens - 5
+    assert again.prompt_tokens_details.cached_tokens == again.prompt_tokens - 1

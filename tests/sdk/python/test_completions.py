@@ -21,6 +21,8 @@ def test_sixteen_tokens_unless_told_otherwise(client, model):
 
 def test_streamed_is_the_same_as_whole(client, model):
     request = {"model": model, "prompt": "Once upon a time", "max_tokens": 24, "temperature": 0}
+    # What the prefix cache holds changes the steps, and so the last bits: from here on it is the same.
+    client.completions.create(**request)
     whole = client.completions.create(**request)
     chunks = list(client.completions.create(**request, stream=True, stream_options={"include_usage": True}))
     assert chunks[-1].choices == []

@@ -43,6 +43,7 @@ def test_usage_chunk_comes_last_when_asked_for(chat):
 
 
 def test_streamed_is_the_same_as_whole(chat):
+    chat(max_tokens=48)  # from here on the prompt is in the prefix cache
     whole = chat(max_tokens=48)
     chunks = list(chat(max_tokens=48, stream=True, stream_options={"include_usage": True}))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
@@ -52,6 +53,7 @@ def test_streamed_is_the_same_as_whole(chat):
 
 
 def test_stop_string_never_shows_in_a_stream(chat):
+    chat("Tell a long story.", max_tokens=40)  # from here on the prompt is in the prefix cache
     whole = chat("Tell a long story.", max_tokens=40).choices[0].message.content
     third = len(whole) // 3
     stop = whole[third : third + 6]

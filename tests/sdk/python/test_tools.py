@@ -102,6 +102,7 @@ def test_only_allowed_tools_are_called(chat):
 
 def test_a_streamed_call_is_the_same_as_a_whole_one(chat):
     fields = {"tools": [WEATHER], "tool_choice": "required", "max_tokens": 200}
+    chat(QUESTION, **fields)  # from here on the prompt is in the prefix cache
     whole = chat(QUESTION, **fields).choices[0]
     content, calls, reason = joined(chat(QUESTION, stream=True, **fields))
     assert content == ""
