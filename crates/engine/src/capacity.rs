@@ -37,6 +37,8 @@ pub(crate) struct Capacity {
     pub(crate) slots: u32,
     /// Sequence ids of the KV cache: `slots`, and some for what ended and may be used again.
     pub(crate) rows: u32,
+    /// Cells that ended sequences may keep; less where looking past them costs a step too much.
+    pub(crate) ended_cells: u32,
     /// Prefill tokens per step while others decode.
     pub(crate) chunk: u32,
     /// Prefill tokens per step while nothing decodes.
@@ -53,7 +55,9 @@ impl Capacity {
     /// themselves.
     pub(crate) fn choose(model: &Model, options: &EngineOptions) -> Result<Self, EngineError> {
         let on_gpu = options.gpu_layers != Some(0) && crate::has_gpu();
-        Self::fit(model.trained_window(), model.kv_bytes_per_token(), on_gpu, options)
+        let capacity = Self::fit(model.trained_window(), model.kv_bytes_per_token(), on_gpu, options)?;
+        let ended_cells = if on_gpu { capacity.cells } else { model.cheap_cells().min(capacity.cells) };
+        Ok(Self { ended_cells, ..capacity })
     }
 
     pub(crate) fn fit(
@@ -77,7 +81,7 @@ impl Capacity {
         let threads = options.threads.unwrap_or_else(default_threads).max(1);
         let slots = options.slots.clamp(1, MOST_ROWS);
         let rows = if options.prefix_cache { (2 * slots + ENDED_ROWS).min(MOST_ROWS) } else { slots };
-        Ok(Self { window, cells, slots, rows, chunk, batch: chunk.saturating_mul(2), threads })
+        Ok(Self { window, cells, ended_cells: cells, slots, rows, chunk, batch: chunk.saturating_mul(2), threads })
     }
 
     /// Most tokens that one step can hold.

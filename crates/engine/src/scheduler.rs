@@ -50,6 +50,8 @@ pub(crate) struct Limits {
     pub(crate) rows: usize,
     /// Tokens that the KV cache holds; raised to `window` when it is smaller.
     pub(crate) cells: usize,
+    /// Cells that ended sequences may keep.
+    pub(crate) ended: usize,
     /// The most tokens one sequence may have, prompt and answer together.
     pub(crate) window: usize,
     /// Prompt tokens per step beside decoding sequences (these come on top: one token each).
@@ -136,7 +138,7 @@ impl Scheduler {
         let slots = limits.slots.max(1);
         let cells = limits.cells.max(window);
         let (rows, chunk, batch) = (limits.rows.max(slots), limits.chunk.max(1), limits.batch.max(1));
-        let limits = Limits { slots, rows, cells, window, chunk, batch, reuse: limits.reuse };
+        let limits = Limits { slots, rows, cells, window, chunk, batch, ..limits };
         // At most a quarter of the cells is kept back, however small the cache and many the slots.
         let headroom = HEADROOM.min(cells / (4 * slots));
         Self { limits, headroom, running: Vec::new(), queue: VecDeque::new(), cache: PrefixCache::new(rows) }
@@ -350,6 +352,7 @@ impl Scheduler {
             lens[index] = len;
         }
         let total: usize = lens.iter().sum::<usize>() + drafts.iter().sum::<usize>();
+        self.cache.shrink_to(self.cache.active_cells().saturating_add(self.limits.ended));
         // Rule 1 promises room for the certain tokens, and drafts were cut to what is left.
         let made_room = self.cache.shrink_to(self.limits.cells - total.min(self.limits.cells));
         debug_assert!(made_room, "running sequences hold more cells than there are");

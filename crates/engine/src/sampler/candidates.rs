@@ -39,6 +39,10 @@ impl Candidates {
     /// Draws from `scores` (no NaN, no +inf) whose largest is `best`, finite; `uniform` is in
     /// `0..1`. `None` does not happen for such scores.
     pub(super) fn draw(&mut self, scores: &[f32], best: f32, params: &SamplingParams, uniform: f64) -> Option<u32> {
+        let filters = params.top_k > 0 || params.top_p < 1.0 || params.min_p > 0.0;
+        if !filters && !params.min_p.is_nan() {
+            return self.draw_from_all(scores, best, params.temperature, uniform);
+        }
         let lowest = self.lowest_of_top_k(scores, params.top_k);
         self.keep(scores, lowest, best, params);
         self.narrow_top_k(params.top_k);
@@ -46,6 +50,31 @@ impl Candidates {
             self.narrow_top_p(params.top_p.max(0.0));
         }
         self.pick(uniform)
+    }
+
+    /// The same without any filter, and without a list of candidates: it would be the whole vocabulary.
+    fn draw_from_all(&mut self, scores: &[f32], best: f32, temperature: f32, uniform: f64) -> Option<u32> {
+        self.kept.clear();
+        self.scratch.clear();
+        self.scratch.extend(scores.iter().map(|&score| exp_of_negative((score - best) / temperature)));
+        // Blocks first: adding up one after the other would wait for each sum.
+        let sums = self.scratch.chunks(BLOCK).map(|block| block.iter().copied().map(f64::from).sum::<f64>());
+        let mut left = uniform * sums.clone().sum::<f64>();
+        for (block, sum) in sums.enumerate() {
+            if left >= sum {
+                left -= sum;
+                continue;
+            }
+            let start = block * BLOCK;
+            for (index, &weight) in self.scratch.iter().enumerate().skip(start).take(BLOCK) {
+                left -= f64::from(weight);
+                if left < 0.0 {
+                    return u32::try_from(index).ok();
+                }
+            }
+        }
+        // Rounding may leave a hair's breadth after the last one.
+        self.scratch.iter().rposition(|&weight| weight > 0.0).and_then(|index| u32::try_from(index).ok())
     }
 
     /// A score that at least `top_k` tokens reach, and not many more; -inf without `top_k`.
@@ -128,6 +157,9 @@ impl Candidates {
     /// What the last draw was made from.
     #[cfg(test)]
     pub(super) fn kept_tokens(&self) -> Vec<u32> {
+        if self.kept.is_empty() {
+            return (0_u32..).zip(&self.scratch).filter(|(_, weight)| **weight > 0.0).map(|(token, _)| token).collect();
+        }
         self.kept.iter().map(|candidate| candidate.token).collect()
     }
 

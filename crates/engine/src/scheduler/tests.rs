@@ -6,7 +6,7 @@ use super::*;
 use crate::prefix_cache::cells::Cells;
 
 fn limits() -> Limits {
-    Limits { slots: 2, rows: 8, cells: 1000, window: 1000, chunk: 10, batch: 100, reuse: true }
+    Limits { slots: 2, rows: 8, cells: 1000, ended: 1000, window: 1000, chunk: 10, batch: 100, reuse: true }
 }
 
 /// A sequence of `len` tokens that shares none with another id.
@@ -177,7 +177,7 @@ fn drafts_and_certain_tokens_share_what_the_step_has_left() {
 #[test]
 fn small_limits_still_move() {
     let mut scheduler =
-        Scheduler::new(Limits { slots: 0, rows: 0, cells: 0, window: 3, chunk: 0, batch: 0, reuse: false });
+        Scheduler::new(Limits { slots: 0, rows: 0, cells: 0, ended: 0, window: 3, chunk: 0, batch: 0, reuse: false });
     submit(&mut scheduler, 1, 2);
     submit(&mut scheduler, 2, 2);
     assert_eq!(work(&scheduler.plan()), [(1, 0, 1, 0, false)]);
@@ -228,11 +228,13 @@ fn request() -> impl Strategy<Value = Request> {
 }
 
 fn any_limits() -> impl Strategy<Value = Limits> {
-    (1_usize..9, 0_usize..9, 1_usize..80, 0_usize..300, 1_usize..30, 1_usize..60, any::<bool>()).prop_map(
-        |(slots, rows, window, extra, chunk, batch, reuse)| Limits {
+    let sizes = (1_usize..9, 0_usize..9, 1_usize..80, 0_usize..300, 0_usize..300);
+    (sizes, 1_usize..30, 1_usize..60, any::<bool>()).prop_map(
+        |((slots, rows, window, extra, ended), chunk, batch, reuse)| Limits {
             slots,
             rows: slots + rows,
             cells: window + extra,
+            ended,
             window,
             chunk,
             batch,
@@ -378,6 +380,8 @@ impl Simulation {
         let budget = if decoded > 0 { self.limits.chunk } else { self.limits.batch };
         assert!(budgeted <= budget, "{budgeted} > {budget}");
         assert!(self.cells.cells.len() <= self.limits.cells, "the cache overflows");
+        let cache = self.scheduler.cache();
+        assert!(cache.cells() - cache.active_cells() <= self.limits.ended, "ended sequences keep too much");
     }
 }
 

@@ -100,6 +100,7 @@ impl<'model> Worker<'model> {
             slots: capacity.slots as usize,
             rows: capacity.rows as usize,
             cells: capacity.cells as usize,
+            ended: capacity.ended_cells as usize,
             window: capacity.window as usize,
             chunk: capacity.chunk as usize,
             batch: capacity.batch as usize,
