@@ -2,7 +2,7 @@
 //!
 //! Without this a model that is too large ends in the kernel's out-of-memory killer, which names
 //! nobody, or crawls because its weights are read from the disk again for every token. What is needed
-//! is estimated from the file's header; what is there is read by [`available`]. [`fits`] is the rule.
+//! is estimated from the file's header; what is there is read by [`available()`]. [`fits`] is the rule.
 
 mod available;
 
