@@ -135,7 +135,8 @@ async fn a_dropped_receiver_frees_its_place() {
 
 #[tokio::test]
 async fn a_second_prompt_uses_what_the_first_computed() {
-    let Some(engine) = engine() else { return };
+    // Alone: others would take the cells.
+    let Some(engine) = &engine_alone(true) else { return };
     let prompt = format!("A long beginning that is written only here. {}", "It goes on and on. ".repeat(12));
     let first = generate(engine, request(engine, &prompt, 8)).await;
     let again = generate(engine, request(engine, &prompt, 8)).await;
