@@ -19,6 +19,7 @@ pub(crate) struct Governor {
     set: u32,
     started: Instant,
     cpu_before: Option<Duration>,
+    /// When the machine was looked at, and its idle time and our CPU time together at that moment.
     idle: Option<(Instant, Duration)>,
 }
 
@@ -65,20 +66,23 @@ impl Governor {
     }
 
     fn look_for_idle_cores(&mut self, now: Duration) {
-        let look = |idle| (Instant::now(), idle);
+        // Threads of the pool that sit a step out poll for the next one: that core is free for us too.
+        let ours_or_idle = || Some(idle_time()? + process_cpu_time()?);
+        let look = |time| (Instant::now(), time);
         let Some((at, before)) = self.idle else {
-            self.idle = idle_time().map(look);
+            self.idle = ours_or_idle().map(look);
             return;
         };
         let passed = at.elapsed();
         // Longer than that there was a pause, in which our own threads slept too.
         if passed > 5 * LOOK {
-            self.idle = idle_time().map(look);
+            self.idle = ours_or_idle().map(look);
         } else if passed >= LOOK
-            && let Some(after) = idle_time()
+            && let Some(after) = ours_or_idle()
         {
             self.idle = Some(look(after));
-            self.pace.machine_idle(now, after.saturating_sub(before).as_secs_f64() / passed.as_secs_f64());
+            let for_us = after.saturating_sub(before).as_secs_f64() / passed.as_secs_f64();
+            self.pace.machine_idle(now, for_us - f64::from(self.set));
         }
     }
 }
