@@ -46,7 +46,8 @@ impl Worker<'_> {
             }
             let logits = self.context.get_logits_ith(index_of(first + position - item.start));
             let scored = report(&self.parts.model, logits, sequence.tokens[position + 1], top);
-            if let Some(known) = &mut sequence.prompt_logprobs {
+            // After a preemption the beginning is computed again: it is known already.
+            if let Some(known) = sequence.prompt_logprobs.as_mut().filter(|known| known.len() == position) {
                 known.push(scored);
             }
         }
