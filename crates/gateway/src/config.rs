@@ -12,6 +12,8 @@ use lla_inference::duration_text;
 use serde::{Deserialize, Serialize};
 pub use units::{ByteSize, ParseSizeError};
 
+pub use crate::stabilise::PrefixStabiliserConfig;
+
 /// How the gateway listens, and what it lets in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -33,6 +35,8 @@ pub struct ServerConfig {
     pub drain_timeout: Duration,
     /// Which web pages may call the gateway. Default: none.
     pub cors: CorsConfig,
+    /// Which lines of a system prompt change with every request. Default: none.
+    pub prefix_stabiliser: PrefixStabiliserConfig,
 }
 
 /// Which web pages may call the gateway from a browser.
@@ -53,6 +57,7 @@ impl Default for ServerConfig {
             body_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
             cors: CorsConfig::default(),
+            prefix_stabiliser: PrefixStabiliserConfig::default(),
         }
     }
 }
@@ -85,7 +90,8 @@ impl ServerConfig {
                 return wrong(field, "must be longer than nothing, for example \"10s\"");
             }
         }
-        self.cors.origins().map(|_| ())
+        self.cors.origins()?;
+        self.prefix_stabiliser.compile().map(|_| ())
     }
 }
 

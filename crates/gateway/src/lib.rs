@@ -21,9 +21,10 @@ mod request_id;
 mod respond;
 mod routes;
 mod server;
+mod stabilise;
 mod state;
 
 pub use app::app;
-pub use config::{ByteSize, ConfigError, CorsConfig, ServerConfig};
+pub use config::{ByteSize, ConfigError, CorsConfig, PrefixStabiliserConfig, ServerConfig};
 pub use server::{ServeError, serve};
 pub use state::{AppState, Build};

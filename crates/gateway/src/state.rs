@@ -7,6 +7,7 @@ use lla_inference::fleet::Fleet;
 
 use crate::admission::Admission;
 use crate::config::{ConfigError, Origins, ServerConfig};
+use crate::stabilise::PrefixStabiliser;
 
 /// Which program this is; shown by `GET /health`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,7 @@ struct Inner {
     fleet: Arc<Fleet>,
     config: ServerConfig,
     origins: Origins,
+    stabiliser: PrefixStabiliser,
     admission: Admission,
     build: Build,
     started: Instant,
@@ -42,8 +44,11 @@ impl AppState {
     pub fn new(config: ServerConfig, fleet: Arc<Fleet>, build: Build) -> Result<Self, ConfigError> {
         config.check()?;
         let origins = config.cors.origins()?;
+        let stabiliser = config.prefix_stabiliser.compile()?;
         let admission = Admission::new(config.max_in_flight);
-        Ok(Self { inner: Arc::new(Inner { fleet, config, origins, admission, build, started: Instant::now() }) })
+        let started = Instant::now();
+        let inner = Inner { fleet, config, origins, stabiliser, admission, build, started };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     pub(crate) fn fleet(&self) -> &Fleet {
@@ -56,6 +61,10 @@ impl AppState {
 
     pub(crate) fn origins(&self) -> &Origins {
         &self.inner.origins
+    }
+
+    pub(crate) fn stabiliser(&self) -> &PrefixStabiliser {
+        &self.inner.stabiliser
     }
 
     pub(crate) fn admission(&self) -> &Admission {

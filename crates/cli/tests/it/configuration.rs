@@ -132,9 +132,17 @@ fn the_example_with_every_key_switched_on_loads_too_and_misses_none() {
     let switched_on = switched_on.join("\n").replace("env:VLLM_API_KEY", "literal");
     load_text(&switched_on, Vec::new()).unwrap_or_else(|error| panic!("{error}"));
     let written: toml::Table = switched_on.parse().expect("toml");
-    for section in
-        ["server", "server.cors", "log", "store", "models.*", "models.*.sampling", "backends.*", "backends.*.timeouts"]
-    {
+    for section in [
+        "server",
+        "server.cors",
+        "server.prefix_stabiliser",
+        "log",
+        "store",
+        "models.*",
+        "models.*.sampling",
+        "backends.*",
+        "backends.*.timeouts",
+    ] {
         let known = known_keys(&section.replace('*', "x"));
         assert!(!known.is_empty(), "{section}");
         let described: Vec<&str> =

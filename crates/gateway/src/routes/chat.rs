@@ -38,7 +38,8 @@ pub(crate) async fn create(
         stream: wire.stream,
         include_usage: wire.stream_options.include_usage,
     };
-    let request = convert::chat(wire, &route);
+    let mut request = convert::chat(wire, &route);
+    app.stabiliser().apply(&mut request.messages);
 
     let events = admitted.unless_cut(app.fleet().chat(&route, request)).await?.map_err(to_api)?;
     respond(&app, plan, admitted, events).await
