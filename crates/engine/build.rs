@@ -1,7 +1,8 @@
 //! Builds ggml's CPU code again, for AVX2 and for AVX-512, so that one static binary carries both.
 //!
 //! `llama-cpp-sys-2` compiles the CPU backend for AVX2 only, with threads that wait badly. Here the
-//! same vendored sources are compiled per variant, with `native/patient_wait.h`, linked into one
+//! same vendored sources are compiled per variant, with `native/patient_wait.h`, the matrix
+//! products of `native/affine_gemm.cpp` and the attention of `native/decode_attention.cpp`, linked into one
 //! relocatable object in which every symbol but one entry point is local, and added to the library.
 //! Which of them runs is decided at start, see `src/cpu.rs`. No symbol may stay global: the linker
 //! would be free to take the AVX-512 copy of an inline C++ function for code that runs everywhere.
@@ -28,13 +29,24 @@ struct Variant {
     name: &'static str,
     /// ggml switches beyond those of the baseline.
     adds: &'static [&'static str],
+    /// The compiler's switches that say the same.
+    flags: &'static [&'static str],
 }
 
-const VARIANTS: [Variant; 2] =
-    [Variant { name: "avx2", adds: &[] }, Variant { name: "avx512", adds: &["AVX512", "AVX512_VNNI"] }];
+const VARIANTS: [Variant; 2] = [
+    Variant { name: "avx2", adds: &[], flags: &[] },
+    Variant {
+        name: "avx512",
+        adds: &["AVX512", "AVX512_VNNI"],
+        flags: &["-mavx512f", "-mavx512cd", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx512vnni"],
+    },
+];
 
 /// What every variant has.
 const BASELINE: [&str; 6] = ["SSE42", "AVX", "AVX2", "FMA", "F16C", "BMI2"];
+
+/// The compiler's switches that say the same.
+const BASELINE_FLAGS: [&str; 6] = ["-msse4.2", "-mavx", "-mavx2", "-mfma", "-mf16c", "-mbmi2"];
 
 /// What none has: AMX faults on machines that advertise it; the others brought nothing measurable.
 const NEVER: [&str; 6] = ["AVX_VNNI", "AVX512_VBMI", "AVX512_BF16", "AMX_TILE", "AMX_INT8", "AMX_BF16"];
@@ -68,7 +80,8 @@ fn build(variant: &Variant) -> Outcome<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let cache = sys_crate_cache()?;
     let archive = compile(variant, &cache, &out.join(variant.name))?;
-    let object = isolate(variant, &archive, &out)?;
+    let ours = compile_ours(variant, &cache, &out.join(variant.name))?;
+    let object = isolate(variant, &archive, &ours, &out)?;
     check_isolated(variant, &object)?;
     cc::Build::new().object(&object).try_compile(&format!("lla_ggml_cpu_{}", variant.name))?;
     Ok(())
@@ -100,8 +113,7 @@ fn sys_crate_cache() -> Outcome<Vec<(String, String)>> {
 
 /// Compiles the target `ggml-cpu` alone (about 17 files); returns the archive.
 fn compile(variant: &Variant, cache: &[(String, String)], out: &Path) -> Outcome<PathBuf> {
-    let value = |name: &str| cache.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-    let sources = value("CMAKE_HOME_DIRECTORY").ok_or("no CMAKE_HOME_DIRECTORY in the CMake cache")?;
+    let sources = value(cache, "CMAKE_HOME_DIRECTORY")?;
     println!("cargo::rerun-if-changed={sources}/ggml/src/ggml-cpu");
 
     let mut config = cmake::Config::new(sources);
@@ -113,7 +125,7 @@ fn compile(variant: &Variant, cache: &[(String, String)], out: &Path) -> Outcome
     // Without this CMake builds ggml-base first, which is not needed to compile ggml-cpu.
     config.define("CMAKE_OPTIMIZE_DEPENDENCIES", "ON");
     for name in COPIED_OPTIONS {
-        if let Some(value) = value(name) {
+        if let Ok(value) = value(cache, name) {
             config.define(name, value);
         }
     }
@@ -123,9 +135,9 @@ fn compile(variant: &Variant, cache: &[(String, String)], out: &Path) -> Outcome
     for name in NEVER {
         config.define(format!("GGML_{name}"), "OFF");
     }
-    let header = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("native/patient_wait.h");
-    println!("cargo::rerun-if-changed={}", header.display());
-    config.cflag(format!("-include{}", header.display()));
+    for header in ["patient_wait.h", "affine_gemm.h", "decode_attention.h"] {
+        config.cflag(format!("-include{}", native(header)?.display()));
+    }
     // Link-time optimisation would hide the machine code from the check below.
     config.cflag("-fno-lto").cxxflag("-fno-lto");
     if cc::Build::new().get_compiler().is_like_gnu() {
@@ -139,14 +151,50 @@ fn compile(variant: &Variant, cache: &[(String, String)], out: &Path) -> Outcome
     if archive.is_file() { Ok(archive) } else { Err(format!("{} was not built", archive.display()).into()) }
 }
 
-/// Links the archive into one object whose only global symbol is the entry point.
-fn isolate(variant: &Variant, archive: &Path, out: &Path) -> Outcome<PathBuf> {
+/// Compiles our own matrix products and attention for the variant; returns the objects.
+fn compile_ours(variant: &Variant, cache: &[(String, String)], out: &Path) -> Outcome<Vec<PathBuf>> {
+    let sources = value(cache, "CMAKE_HOME_DIRECTORY")?;
+    let mut build = cc::Build::new();
+    build.cpp(true).std("c++17").opt_level(3).out_dir(out).define("NDEBUG", None).flag("-fno-lto");
+    if build.get_compiler().is_like_gnu() {
+        build.flag("-fno-gnu-unique");
+    }
+    for folder in ["include", "src", "src/ggml-cpu"] {
+        build.include(format!("{sources}/ggml/{folder}"));
+    }
+    // GCC warns of its own header for AVX-512, and of what we do not use of ggml's.
+    build.flag_if_supported("-Wno-maybe-uninitialized").flag_if_supported("-Wno-unused-function");
+    for flag in BASELINE_FLAGS.iter().chain(variant.flags) {
+        build.flag(flag);
+    }
+    for source in ["affine_gemm.cpp", "decode_attention.cpp"] {
+        build.file(native(source)?);
+    }
+    Ok(build.try_compile_intermediates()?)
+}
+
+/// A source of ours; a change of it builds again.
+fn native(name: &str) -> Outcome<PathBuf> {
+    let path = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("native").join(name);
+    println!("cargo::rerun-if-changed={}", path.display());
+    Ok(path)
+}
+
+/// An entry of the CMake cache.
+fn value<'a>(cache: &'a [(String, String)], name: &str) -> Outcome<&'a str> {
+    let found = cache.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    found.ok_or_else(|| format!("no {name} in the CMake cache").into())
+}
+
+/// Links the archive and our objects into one object whose only global symbol is the entry point.
+fn isolate(variant: &Variant, archive: &Path, ours: &[PathBuf], out: &Path) -> Outcome<PathBuf> {
     let linked = out.join(format!("{}-linked.o", variant.name));
     let isolated = out.join(format!("{}-isolated.o", variant.name));
     run(Command::new(tool("ld")?)
         // Groups ("COMDAT") would let the final link swap our functions for others of the same name.
         .args(["-r", "--force-group-allocation", "--whole-archive"])
         .arg(archive)
+        .args(ours)
         .arg("-o")
         .arg(&linked))?;
     run(Command::new(tool("objcopy")?)

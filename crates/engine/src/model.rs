@@ -84,12 +84,13 @@ impl Model {
         width * u64::from(weights.n_layer()) * 2 * 2
     }
 
-    /// Cells of ended sequences that cost a step on the CPU at most about a fifth of its time: every token of a
-    /// step looks past each of them, once per head and layer (measured with SmolLM2-135M on two cores:
-    /// 0.5 microseconds per token and cell, beside 4 to 10 milliseconds per token; the former grows with
-    /// heads and layers, the latter with the parameters).
+    /// Cells of ended sequences that cost a step on the CPU at most about a fifth of its time. ggml's attention
+    /// walks past each of them for every token, head and layer: 0.5 microseconds per token and cell with
+    /// SmolLM2-135M on two cores, beside 2 to 10 milliseconds per token; the former grows with heads and
+    /// layers, the latter with the parameters. Our own (`native/decode_attention.cpp`) reads the mask of 64
+    /// cells at a time, which hardly shows.
     pub(crate) fn cheap_cells(&self) -> u32 {
-        const SHARE: u64 = 166;
+        const SHARE: u64 = if cfg!(lla_cpu_variants) { 8 } else { 166 };
         let heads = u64::from(self.weights.n_head().max(1)) * u64::from(self.weights.n_layer().max(1));
         u32::try_from(self.weights.n_params() / heads / SHARE).unwrap_or(u32::MAX)
     }

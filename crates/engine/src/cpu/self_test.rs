@@ -14,24 +14,26 @@ mod graph;
 
 use graph::Graph;
 
-/// Rows of the weight matrix; a multiple of what repacking and the tiles of sgemm want.
-const ROWS: usize = 64;
-/// Columns that share a dot product: whole super-blocks of 256 for the K quantizations.
-const DEPTH: usize = 512;
+/// Rows and depth of the weight matrices. Rows: a multiple of what repacking wants, and half a tile too many
+/// for our own products. Depth, the columns that share a dot product: whole super-blocks of 256 for the K
+/// quantizations; the second is more than our products unpack at once.
+const SHAPES: [[usize; 2]; 2] = [[72, 512], [24, 2304]];
 /// Activation columns, rising: decode, a ragged batch, prefill.
-const BATCHES: [usize; 3] = [1, 7, 32];
+const BATCHES: [usize; 3] = [1, 7, 40];
 /// Largest accepted squared error relative to the squared result. 8-bit activations cost about 1e-5
 /// to 5e-5; wrong arithmetic costs more than 1e-2.
 const TOLERANCE: f64 = 5e-4;
 
 /// The weight types that models in practice have.
-const TYPES: [(&str, sys::ggml_type); 9] = [
+const TYPES: [(&str, sys::ggml_type); 11] = [
     ("f32", sys::GGML_TYPE_F32),
     ("f16", sys::GGML_TYPE_F16),
     ("bf16", sys::GGML_TYPE_BF16),
     ("q8_0", sys::GGML_TYPE_Q8_0),
     ("q4_0", sys::GGML_TYPE_Q4_0),
     ("q4_1", sys::GGML_TYPE_Q4_1),
+    ("q5_0", sys::GGML_TYPE_Q5_0),
+    ("q5_1", sys::GGML_TYPE_Q5_1),
     ("q4_K", sys::GGML_TYPE_Q4_K),
     ("q5_K", sys::GGML_TYPE_Q5_K),
     ("q6_K", sys::GGML_TYPE_Q6_K),
@@ -91,7 +93,9 @@ pub fn self_test(variant: Variant) -> Result<SelfTestReport, SelfTestError> {
     let registered = backend::current().ok_or_else(|| CpuError::Backend("no CPU backend".to_owned()))?;
     let mut report = SelfTestReport { variant, products: 0, worst_error: 0.0 };
     for (name, kind) in TYPES {
-        check_type(registered, name, kind, &mut report)?;
+        for shape in SHAPES {
+            check_type(registered, name, kind, shape, &mut report)?;
+        }
     }
     let error = graph::attention_error(registered)?;
     accept("attention", error, &mut report)?;
@@ -103,17 +107,18 @@ fn check_type(
     registered: Registered,
     name: &str,
     kind: sys::ggml_type,
+    [rows, depth]: [usize; 2],
     report: &mut SelfTestReport,
 ) -> Result<(), SelfTestError> {
-    let weights = graph::quantized(kind, &numbers(ROWS * DEPTH, 1), ROWS, DEPTH);
-    let activations = numbers(DEPTH * BATCHES[BATCHES.len() - 1], 2);
-    let expected = product(&weights.plain, &activations);
+    let weights = graph::quantized(kind, &numbers(rows * depth, 1), rows, depth);
+    let activations = numbers(depth * BATCHES[BATCHES.len() - 1], 2);
+    let expected = product(&weights.plain, &activations, depth);
     for batch in BATCHES {
         // The columns of a smaller batch are the first ones of the largest.
-        let (activations, expected) = (&activations[..DEPTH * batch], &expected[..ROWS * batch]);
+        let (activations, expected) = (&activations[..depth * batch], &expected[..rows * batch]);
         for buffer_type in graph::buffer_types(registered) {
-            let what = format!("{name} x {batch} in {}", graph::buffer_type_name(buffer_type));
-            let Some(graph) = Graph::product(registered, &weights, batch, buffer_type) else { continue };
+            let what = format!("{name} {rows} x {depth} x {batch} in {}", graph::buffer_type_name(buffer_type));
+            let Some(graph) = Graph::product(registered, &weights, [rows, depth, batch], buffer_type) else { continue };
             let found = graph.compute(&weights.bytes, activations);
             let found = found.ok_or_else(|| SelfTestError::NotComputed { what: what.clone() })?;
             accept(&what, relative_error(&found, expected), report)?;
@@ -133,8 +138,8 @@ fn accept(what: &str, error: f64, report: &mut SelfTestReport) -> Result<(), Sel
 }
 
 /// The reference: `out[column][row]`, summed in 64 bit.
-fn product(weights: &[f32], activations: &[f32]) -> Vec<f32> {
-    activations.chunks_exact(DEPTH).flat_map(|column| weights.chunks_exact(DEPTH).map(|row| dot(row, column))).collect()
+fn product(weights: &[f32], activations: &[f32], depth: usize) -> Vec<f32> {
+    activations.chunks_exact(depth).flat_map(|column| weights.chunks_exact(depth).map(|row| dot(row, column))).collect()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "results are compared with f32 results")]

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_void};
 
 use llama_cpp_sys_2 as sys;
 
-use super::{DEPTH, ROWS, Registered, SelfTestError, numbers, relative_error};
+use super::{Registered, SelfTestError, numbers, relative_error};
 
 /// A weight matrix: quantized for ggml, and what those bytes mean.
 pub(super) struct Weights {
@@ -72,19 +72,20 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// `weights` (in `buffer_type`) times `batch` columns. None where the layout has no such product.
+    /// `weights` (`[rows, depth]`, in `buffer_type`) times `batch` columns. None where the layout has no such
+    /// product.
     pub(super) fn product(
         registered: Registered,
         weights: &Weights,
-        batch: usize,
+        [rows, depth, batch]: [usize; 3],
         buffer_type: sys::ggml_backend_buffer_type_t,
     ) -> Option<Self> {
         // SAFETY: tensors are made in contexts that live as long as the graph; null is checked in `finish`.
         unsafe {
             let mut graph = Self::empty(registered)?;
             let [weight_context, context] = graph.contexts;
-            let matrix = sys::ggml_new_tensor_2d(weight_context, weights.kind, signed(DEPTH), signed(ROWS));
-            let columns = sys::ggml_new_tensor_2d(context, sys::GGML_TYPE_F32, signed(DEPTH), signed(batch));
+            let matrix = sys::ggml_new_tensor_2d(weight_context, weights.kind, signed(depth), signed(rows));
+            let columns = sys::ggml_new_tensor_2d(context, sys::GGML_TYPE_F32, signed(depth), signed(batch));
             graph.buffers[0] = sys::ggml_backend_alloc_ctx_tensors_from_buft(weight_context, buffer_type);
             if graph.buffers[0].is_null() {
                 return None;
@@ -95,17 +96,25 @@ impl Graph {
         }
     }
 
-    /// Flash attention: 4 heads of 64, `queries` positions over `keys`, keys and values in f16.
-    fn attention(registered: Registered, queries: usize, keys: usize) -> Option<Self> {
+    /// Flash attention with keys and values in f16.
+    fn attention(registered: Registered, case: &Attention) -> Option<Self> {
         // SAFETY: as in `product`.
         unsafe {
             let mut graph = Self::empty(registered)?;
             let context = graph.contexts[1];
-            let tensor = |kind, length| sys::ggml_new_tensor_3d(context, kind, 64, signed(length), HEADS);
-            let query = tensor(sys::GGML_TYPE_F32, queries);
-            let (key, value) = (tensor(sys::GGML_TYPE_F16, keys), tensor(sys::GGML_TYPE_F16, keys));
-            let output = sys::ggml_flash_attn_ext(context, query, key, value, std::ptr::null_mut(), SCALE, 0.0, 0.0);
+            let tensor = |kind, length, heads| {
+                sys::ggml_new_tensor_3d(context, kind, signed(WIDTH), signed(length), signed(heads))
+            };
+            let query = tensor(sys::GGML_TYPE_F32, case.queries, case.heads());
+            let key = tensor(sys::GGML_TYPE_F16, case.keys, KEY_HEADS);
+            let value = tensor(sys::GGML_TYPE_F16, case.keys, KEY_HEADS);
             graph.inputs = vec![query, key, value];
+            let mut mask = std::ptr::null_mut();
+            if case.masked {
+                mask = sys::ggml_new_tensor_2d(context, sys::GGML_TYPE_F16, signed(case.keys), signed(case.queries));
+                graph.inputs.push(mask);
+            }
+            let output = sys::ggml_flash_attn_ext(context, query, key, value, mask, SCALE, 0.0, 0.0);
             graph.finish(registered, output)
         }
     }
@@ -199,45 +208,82 @@ impl Drop for Graph {
     }
 }
 
-const HEADS: i64 = 4;
+const KEY_HEADS: usize = 2;
 const WIDTH: usize = 64;
 const SCALE: f32 = 0.125;
 
-/// Worst error of flash attention against plain Rust, for one query (decode) and for many (prefill).
+/// One attention to check: `group` heads of queries for each head of keys.
+struct Attention {
+    queries: usize,
+    keys: usize,
+    group: usize,
+    masked: bool,
+}
+
+impl Attention {
+    const fn heads(&self) -> usize {
+        KEY_HEADS * self.group
+    }
+
+    /// A beginning that nobody sees, then some cells of all, as in a cache that sequences share. Never nothing.
+    const fn sees(&self, query: usize, cell: usize) -> bool {
+        !self.masked || (cell >= self.keys / 2 && (cell * 7 + query * 3) % 5 < 2) || cell == query
+    }
+}
+
+/// Decode, prefill, and what a shared cache brings: masked cells, heads that share keys, ragged lengths.
+const ATTENTIONS: [Attention; 6] = [
+    Attention { queries: 1, keys: 96, group: 2, masked: false },
+    Attention { queries: 32, keys: 96, group: 2, masked: false },
+    Attention { queries: 1, keys: 300, group: 3, masked: true },
+    Attention { queries: 17, keys: 300, group: 3, masked: true },
+    Attention { queries: 5, keys: 300, group: 5, masked: true },
+    Attention { queries: 65, keys: 128, group: 2, masked: true },
+];
+
+/// Worst error of flash attention against plain Rust.
 pub(super) fn attention_error(registered: Registered) -> Result<f64, SelfTestError> {
-    let keys = 96;
     let mut worst = 0.0_f64;
-    for queries in [1, 32] {
-        let not_computed = || SelfTestError::NotComputed { what: format!("attention of {queries}") };
-        let heads = usize::try_from(HEADS).unwrap_or(0);
-        let query = numbers(WIDTH * queries * heads, 3);
-        let key = quantized(sys::GGML_TYPE_F16, &numbers(WIDTH * keys * heads, 4), keys * heads, WIDTH);
-        let value = quantized(sys::GGML_TYPE_F16, &numbers(WIDTH * keys * heads, 5), keys * heads, WIDTH);
-        let graph = Graph::attention(registered, queries, keys).ok_or_else(not_computed)?;
-        let inputs = [bytes_of(&query), &key.bytes, &value.bytes];
+    for case in &ATTENTIONS {
+        let what = || format!("attention of {} over {} in groups of {}", case.queries, case.keys, case.group);
+        let not_computed = || SelfTestError::NotComputed { what: what() };
+        let keys = case.keys * KEY_HEADS;
+        let query = numbers(WIDTH * case.queries * case.heads(), 3);
+        let key = quantized(sys::GGML_TYPE_F16, &numbers(WIDTH * keys, 4), keys, WIDTH);
+        let value = quantized(sys::GGML_TYPE_F16, &numbers(WIDTH * keys, 5), keys, WIDTH);
+        let graph = Graph::attention(registered, case).ok_or_else(not_computed)?;
+        let mut inputs = vec![bytes_of(&query), &key.bytes, &value.bytes];
+        // Zero and minus infinity as 16-bit floats.
+        let seen = |index: usize| if case.sees(index / case.keys, index % case.keys) { 0_u16 } else { 0xFC00 };
+        let mask: Vec<u8> = (0..case.keys * case.queries).flat_map(|index| seen(index).to_ne_bytes()).collect();
+        if case.masked {
+            inputs.push(&mask);
+        }
         let found = graph.compute_with(&inputs).ok_or_else(not_computed)?;
-        let expected = attention(&query, &key.plain, &value.plain, [queries, keys, heads]);
-        let error = relative_error(&found, &expected);
+        let error = relative_error(&found, &attention(&query, &key.plain, &value.plain, case));
         worst = if error.is_nan() { error } else { worst.max(error) };
     }
     Ok(worst)
 }
 
 /// The reference; ggml's layout of the result is `[query][head][width]`.
-fn attention(query: &[f32], key: &[f32], value: &[f32], [queries, keys, heads]: [usize; 3]) -> Vec<f32> {
+fn attention(query: &[f32], key: &[f32], value: &[f32], case: &Attention) -> Vec<f32> {
     let mut result = Vec::with_capacity(query.len());
-    for position in 0..queries {
-        for head in 0..heads {
-            let row = |data: &'_ [f32], length: usize, index: usize| -> Vec<f32> {
+    for position in 0..case.queries {
+        for head in 0..case.heads() {
+            let row = |data: &'_ [f32], head: usize, length: usize, index: usize| -> Vec<f32> {
                 data.iter().skip((head * length + index) * WIDTH).take(WIDTH).copied().collect()
             };
-            let asked = row(query, queries, position);
-            let weights: Vec<f32> =
-                (0..keys).map(|index| (super::dot(&asked, &row(key, keys, index)) * SCALE).exp()).collect();
+            let asked = row(query, head, case.queries, position);
+            let weight = |cell: usize| {
+                let score = super::dot(&asked, &row(key, head / case.group, case.keys, cell)) * SCALE;
+                if case.sees(position, cell) { score.exp() } else { 0.0 }
+            };
+            let weights: Vec<f32> = (0..case.keys).map(weight).collect();
             let total: f32 = weights.iter().sum();
             let mut mixed = vec![0.0_f32; WIDTH];
-            for (index, weight) in weights.iter().enumerate() {
-                for (sum, part) in mixed.iter_mut().zip(row(value, keys, index)) {
+            for (cell, weight) in weights.iter().enumerate() {
+                for (sum, part) in mixed.iter_mut().zip(row(value, head / case.group, case.keys, cell)) {
                     *sum += weight / total * part;
                 }
             }
