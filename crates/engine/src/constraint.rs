@@ -45,6 +45,13 @@ pub enum Grammar {
     /// A grammar in llguidance's dialect of Lark
     /// (<https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md>).
     Lark(String),
+    /// Calls of tools, or else an answer.
+    CallsOr {
+        /// A grammar as in [`Grammar::Lark`] that names the answer `@answer`.
+        calls: String,
+        /// What stands for that; not one of this kind.
+        answer: Box<Grammar>,
+    },
 }
 
 /// A grammar, and from where on it holds.

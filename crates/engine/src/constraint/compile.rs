@@ -70,6 +70,14 @@ fn top_level(grammar: &Grammar) -> Result<(TopLevelGrammar, bool), GrammarError>
             check_lark(lark)?;
             (TopLevelGrammar::from_lark(lark.clone()), false)
         }
+        Grammar::CallsOr { calls, answer } => {
+            let mut grammar = TopLevelGrammar::from_lark(calls.clone());
+            for mut part in top_level(answer)?.0.grammars {
+                part.name = Some("answer".to_owned());
+                grammar.grammars.push(part);
+            }
+            (grammar, false)
+        }
     })
 }
 
@@ -179,7 +187,7 @@ fn refused(grammar: &Grammar, error: &dyn std::fmt::Display) -> GrammarError {
         Grammar::JsonObject | Grammar::JsonSchema(_) => ("the schema", "invalid_schema"),
         Grammar::Regex(_) => ("the regular expression", "invalid_grammar"),
         Grammar::Choice(_) => ("the list of choices", "invalid_grammar"),
-        Grammar::Lark(_) => ("the grammar", "invalid_grammar"),
+        Grammar::Lark(_) | Grammar::CallsOr { .. } => ("the grammar", "invalid_grammar"),
     };
     let code = if complex.iter().any(|word| lower.contains(word)) { "grammar_too_complex" } else { code };
     GrammarError::new("", code, format!("{what} can not be used: {reason}"))

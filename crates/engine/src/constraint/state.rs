@@ -28,6 +28,8 @@ pub struct Constraint {
     written: Vec<u8>,
     /// Whether the grammar is one of JSON.
     json: bool,
+    /// As compiled, of what an answer that was cut should rather become: see [`Constraint::closed_as`].
+    preferred: Option<Box<Matcher>>,
     /// The mask for the next token, once asked for.
     mask: Option<SimpleVob>,
 }
@@ -49,7 +51,25 @@ impl Constraint {
         json: bool,
     ) -> Self {
         let search = marker.filter(|marker| !marker.is_empty()).map(MarkerSearch::new);
-        Self { vocabulary, fresh: matcher.clone(), matcher, search, written: Vec::new(), json, mask: None }
+        Self {
+            vocabulary,
+            fresh: matcher.clone(),
+            matcher,
+            search,
+            written: Vec::new(),
+            json,
+            preferred: None,
+            mask: None,
+        }
+    }
+
+    /// Prefers the language of `answer`, which is a part of this one, when an answer that was cut is
+    /// closed: otherwise a call could be made up of which the model wrote nothing but a brace.
+    #[must_use]
+    pub fn closed_as(mut self, answer: &Self) -> Self {
+        self.preferred = Some(Box::new(answer.fresh.clone()));
+        self.json = answer.json;
+        self
     }
 
     /// Which tokens may come next; `None`: any, the restriction has not begun. When the text is
@@ -164,9 +184,20 @@ impl Constraint {
             return String::new();
         }
         let written = self.shown(text);
-        let finish = Finish::new(&self.vocabulary, self.json);
-        let finished = finish.run(self.fresh.clone(), written.as_bytes());
-        finished.or_else(|| self.json.then(|| close_json(&written)).flatten()).unwrap_or_default()
+        let by_form = || self.json.then(|| close_json(&written)).flatten();
+        self.finished(&written).or_else(by_form).unwrap_or_default()
+    }
+
+    /// The text to a near end of the grammar.
+    fn finished(&self, written: &str) -> Option<String> {
+        let finish = |json, matcher: &Matcher, written: &str| {
+            Finish::new(&self.vocabulary, json).run(matcher.clone(), written.as_bytes())
+        };
+        let Some(preferred) = &self.preferred else { return finish(self.json, &self.fresh, written) };
+        finish(self.json, preferred, written)
+            // Behind a reasoning section white space may lead.
+            .or_else(|| finish(self.json, preferred, written.trim_start()))
+            .or_else(|| finish(false, &self.fresh, written))
     }
 
     /// The restricted text as the caller has it: a character that was cut in two is either missing or

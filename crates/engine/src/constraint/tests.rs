@@ -10,10 +10,10 @@ mod suite;
 
 /// Bytes, then these words, then the token that ends an answer, then a control token.
 const WORDS: &[&str] = &["true", "</think>", "</think>{", "\n\n", "{\"", "ab", "é"];
-const END: u32 = 256 + 7;
+pub(crate) const END: u32 = 256 + 7;
 const CONTROL: u32 = END + 1;
 
-fn vocabulary() -> Arc<ConstraintVocabulary> {
+pub(crate) fn vocabulary() -> Arc<ConstraintVocabulary> {
     static SHARED: std::sync::OnceLock<Arc<ConstraintVocabulary>> = std::sync::OnceLock::new();
     let build = || Arc::new(ConstraintVocabulary::new(byte_words()).expect("a vocabulary"));
     Arc::clone(SHARED.get_or_init(build))

@@ -59,6 +59,8 @@ pub(super) struct CallReader {
     state: State,
     /// The name stands in a header: the call ends with its arguments.
     headed: bool,
+    /// Only with blanks behind the colons it is a call.
+    spaced: bool,
     name: Option<String>,
     /// Arguments that came before the name.
     early: Option<String>,
@@ -66,9 +68,10 @@ pub(super) struct CallReader {
 }
 
 impl CallReader {
-    /// A call as one object; the next character is its brace. `raw`: what was read before.
-    pub(super) fn object(family: Family, raw: String) -> Self {
-        Self::new(family, raw, State::Open, false)
+    /// A call as one object; the next character is its brace. `raw`: what was read before; `spaced`: it
+    /// has blanks behind the colons, or is no call.
+    pub(super) fn object(family: Family, raw: String, spaced: bool) -> Self {
+        Self { spaced, ..Self::new(family, raw, State::Open, false) }
     }
 
     /// A call with its name in front of the arguments.
@@ -77,7 +80,7 @@ impl CallReader {
     }
 
     fn new(family: Family, raw: String, state: State, headed: bool) -> Self {
-        Self { family, raw, state, headed, name: None, early: None, started: false }
+        Self { family, raw, state, headed, spaced: false, name: None, early: None, started: false }
     }
 
     /// [`Part::Start`] has gone out.
@@ -123,6 +126,9 @@ impl CallReader {
                 self.go(State::Value(field, Scanner::new(), String::new()))
             }
             State::Colon(_) => Progress::Broken,
+            State::Value(_, _, text) if self.spaced && char != ' ' && text.is_empty() && self.raw.ends_with(':') => {
+                Progress::Broken
+            }
             State::Value(..) => self.in_value(char, known, parts),
             State::Header(header) if char != '{' => {
                 header.push(char);

@@ -22,12 +22,15 @@ pub struct Reading {
     pub thinks: bool,
     /// The prompt leaves the model in one.
     pub open: bool,
+    /// The answer is calls and nothing else, or a text of a form that the caller asked for. Calls begin
+    /// it then; one without a marker has blanks behind its colons, which JSON of a schema has not.
+    pub either: bool,
 }
 
 impl Reading {
-    /// What to look for in answers to a request; `None`: they are plain text.
+    /// What to look for in answers to a request; `None`: they are plain text. `either`: see the field.
     #[must_use]
-    pub fn new(format: &ChatFormat, tools: &Tools, open: bool) -> Option<Self> {
+    pub fn new(format: &ChatFormat, tools: &Tools, open: bool, either: bool) -> Option<Self> {
         let names =
             if tools.callable() { tools.tools.iter().map(|tool| tool.name.clone()).collect() } else { Vec::new() };
         let reading = Self {
@@ -38,6 +41,7 @@ impl Reading {
             named: tools.choice == ToolChoice::Named,
             thinks: format.reasoning.thinks || open,
             open,
+            either,
         };
         (reading.thinks || !reading.names.is_empty()).then_some(reading)
     }

@@ -15,27 +15,33 @@ const FURTHER_CALLS: u32 = 7;
 ///
 /// A forced call (`required`, named) holds from the start of the answer, behind the reasoning if the
 /// prompt leaves the model in it (`open`). With `auto` the model is free until it begins a call; then
-/// the call is held to the schemas of the tools, if one of them is `strict`. `None`: nothing is asked.
+/// the call is held to the schemas of the tools, if one of them is `strict`. `None`: nothing is asked
+/// of calls.
+///
+/// `answer` is what an answer without a call has to be. With `auto` the answer as a whole is then either
+/// that or calls; where calls are forced it counts for nothing.
 #[must_use]
-pub fn restriction(format: &ChatFormat, tools: &Tools, open: bool) -> Option<Restriction> {
+pub fn restriction(format: &ChatFormat, tools: &Tools, open: bool, answer: Option<&Grammar>) -> Option<Restriction> {
     let strict = tools.tools.iter().any(|tool| tool.strict);
-    if !tools.callable() || tools.choice == ToolChoice::Auto && !strict {
+    if !tools.callable() || tools.choice == ToolChoice::Auto && !strict && answer.is_none() {
         return None;
     }
-    let writer = Writer { format, tools };
     let family = format.family;
+    let writer = Writer { format, tools, splits: family.is_bare() && answer.is_some() && !tools.forced() };
+    let calls = format!("{}{}", writer.before_first(), writer.first());
     if tools.forced() {
-        let first = format!("{}{}", writer.before_first(), writer.first());
-        return Some(writer.restriction(&lead(open, &first), reasoning::starts(open)));
+        return Some(writer.restriction(&lead(open, &calls), reasoning::starts(open)));
+    }
+    if let Some(answer) = answer {
+        let either = lead(open, &format!("(@answer | {calls})"));
+        let grammar = Grammar::CallsOr { calls: writer.lark(&either), answer: Box::new(answer.clone()) };
+        return Some(Restriction { grammar, starts: reasoning::starts(open) });
     }
     if family.is_bare() {
         // What begins like a call is one; everything else is text.
         let either = lead(open, &format!("(TEXT | {})", writer.first()));
-        let mut restriction = writer.restriction(&either, reasoning::starts(open));
-        if let Grammar::Lark(lark) = &mut restriction.grammar {
-            lark.push_str("TEXT: /[^\\s{\\[`](.|\\n)*/\n");
-        }
-        return Some(restriction);
+        let lark = writer.lark(&either) + "TEXT: /[^\\s{\\[`](.|\\n)*/\n";
+        return Some(Restriction { grammar: Grammar::Lark(lark), starts: reasoning::starts(open) });
     }
     Some(writer.restriction(&writer.first(), Starts::After(writer.trigger().to_owned())))
 }
@@ -48,10 +54,17 @@ fn lead(open: bool, start: &str) -> String {
 struct Writer<'a> {
     format: &'a ChatFormat,
     tools: &'a Tools,
+    /// Calls stand beside JSON that may begin like them, so they are made of the same pieces as JSON is:
+    /// a longer piece would swallow the brace of the other.
+    splits: bool,
 }
 
 impl Writer<'_> {
     fn restriction(&self, start: &str, starts: Starts) -> Restriction {
+        Restriction { grammar: Grammar::Lark(self.lark(start)), starts }
+    }
+
+    fn lark(&self, start: &str) -> String {
         let mut lark = format!("start: {start}\nLEAD: /[ \\n]{{1,4}}/\n");
         let names: Vec<String> = (0..self.tools.tools.len()).map(|index| format!("call_{index}")).collect();
         lark.push_str(&format!("call: {}\n", names.join(" | ")));
@@ -59,7 +72,7 @@ impl Writer<'_> {
             lark.push_str(&format!("call_{index}: {}\n", self.call(index, &tool.name)));
             lark.push_str(&format!("arguments_{index}: %json {}\n", self.schema(tool)));
         }
-        Restriction { grammar: Grammar::Lark(lark), starts }
+        lark
     }
 
     /// What the model writes in front of the text that [`Writer::first`] describes.
@@ -109,8 +122,12 @@ impl Writer<'_> {
             Family::MistralArgs => format!("{} {} arguments_{index}", literal(name), self.marker("[ARGS]")),
             Family::DeepSeek => format!("{} {} arguments_{index}", literal(name), self.marker(SEPARATOR)),
             _ => {
-                let head = format!("{{\"name\": \"{name}\", \"{}\": ", family.arguments_key());
-                format!("{} arguments_{index} \"}}\"", literal(&head))
+                let (key, rest) = ("\"name\"", format!("\"{name}\", \"{}\": ", family.arguments_key()));
+                let head = match self.splits {
+                    true => ["{", key, ": ", &rest].map(literal).join(" "),
+                    false => literal(&format!("{{{key}: {rest}")),
+                };
+                format!("{head} arguments_{index} \"}}\"")
             }
         }
     }

@@ -12,11 +12,12 @@ use crate::constraint::{Grammar, Starts};
 use crate::error::EngineError;
 use crate::reasoning::Reasoning;
 
+mod either;
 mod golden;
 
 fn reading(family: Family) -> Reading {
     let names = vec!["now".to_owned(), "add".to_owned()];
-    Reading { family, names, parallel: true, forced: false, named: false, thinks: true, open: false }
+    Reading { family, names, parallel: true, forced: false, named: false, thinks: true, open: false, either: false }
 }
 
 /// What an answer comes to.
@@ -266,8 +267,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn cuts_do_not_matter(text in texts(), family in families(), open: bool, cuts in proptest::collection::vec(0_usize..80, 0..6)) {
-        let asked = || Reading { open, ..reading(family) };
+    fn cuts_do_not_matter(text in texts(), family in families(), open: bool, either: bool, cuts in proptest::collection::vec(0_usize..80, 0..6)) {
+        let asked = || Reading { open, either, ..reading(family) };
         let whole = read(asked(), &[&text], FinishReason::Stop).expect("read");
         let mut places: Vec<usize> = cuts.into_iter().filter(|&cut| text.is_char_boundary(cut)).collect();
         places.extend([0, text.len()]);
@@ -303,7 +304,7 @@ fn format(family: Family, control: &[(&str, u32)]) -> ChatFormat {
 }
 
 fn lark(format: &ChatFormat, tools: &Tools, open: bool) -> (String, Starts) {
-    let restriction = restriction(format, tools, open).expect("restricted");
+    let restriction = restriction(format, tools, open, None).expect("restricted");
     let Grammar::Lark(lark) = restriction.grammar else { panic!("not Lark") };
     (lark, restriction.starts)
 }
@@ -344,8 +345,8 @@ fn forced_calls_have_the_familys_own_form() {
 #[test]
 fn a_chosen_call_is_held_to_strict_schemas_only() {
     let hermes = format(Family::Hermes, &[]);
-    assert_eq!(restriction(&hermes, &tools(&json!("auto"), false, true), false), None);
-    assert_eq!(restriction(&hermes, &tools(&json!("none"), true, true), false), None);
+    assert_eq!(restriction(&hermes, &tools(&json!("auto"), false, true), false, None), None);
+    assert_eq!(restriction(&hermes, &tools(&json!("none"), true, true), false, None), None);
     let (text, starts) = lark(&hermes, &tools(&json!("auto"), true, false), true);
     assert_eq!(starts, Starts::After("<tool_call>".to_owned()));
     assert!(text.starts_with("start: \"\\n\" call \"\\n\" \"</tool_call>\"\n"), "{text}");

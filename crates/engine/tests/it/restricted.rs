@@ -1,9 +1,13 @@
 //! Restricted answers from the real model: they parse, whatever happens.
 
+use std::sync::Arc;
+
+use lla_engine::chat_format::ChatFormat;
 use lla_engine::constraint::{Grammar, Restriction, Starts};
 use lla_engine::sampler::SamplingParams;
+use lla_engine::tool_calls::{self, Event, Reader, Reading};
 use lla_engine::{Engine, GenerateRequest, Thinking};
-use lla_protocol::openai::FinishReason;
+use lla_protocol::openai::{FinishReason, Tools};
 use serde_json::{Value, json};
 
 use crate::model::{Answer, engine, read};
@@ -65,6 +69,59 @@ async fn choices_and_expressions_hold_side_by_side() {
         let shape: String = answer.text.chars().map(|char| if char.is_ascii_digit() { '0' } else { char }).collect();
         assert_eq!((shape.as_str(), answer.reason), ("0000-00-00", FinishReason::Stop));
     }
+}
+
+/// Tools and a schema at once: each answer is a call or fits the schema, and the model chooses which.
+#[tokio::test]
+async fn calls_and_answers_of_a_schema_are_both_open() {
+    let Some(engine) = engine() else { return };
+    let validator = jsonschema::validator_for(&person()).expect("a schema");
+    let zone = json!({"type": "object", "properties": {"zone": {"enum": ["UTC", "CET"]}}, "required": ["zone"]});
+    let mut rest =
+        json!({"tools": [{"type": "function", "function": {"name": "now", "parameters": zone, "strict": true}}]});
+    let tools = Tools::take(rest.as_object_mut().expect("an object")).expect("tools");
+    let template = "{% if tools %}<tool_call>{\"name\": x, \"arguments\": y}{% endif %}";
+    let format = ChatFormat::detect(template, Vec::new());
+    let answer = Grammar::JsonSchema(person());
+    let either = tool_calls::restriction(&format, &tools, false, Some(&answer)).expect("restricted");
+    let person_alone = engine.compile(&Restriction { grammar: answer, starts: Starts::AtOnce }).expect("compiles");
+    let either = engine.compile(&either).expect("compiles").closed_as(&person_alone);
+    let call = "<tool_call>\n{\"name\": \"now\", \"arguments\": {\"zone\": \"UTC\"}}\n</tool_call>\n\n";
+    let json = "{\"name\":\"Ann\",\"age\":3,\"tags\":[]}\n\n";
+    let (mut called, mut answered) = (0, 0);
+    for (seed, max_tokens) in [(1, 200), (2, 200), (3, 200), (4, 2), (5, 12)] {
+        for before in [call, json] {
+            let request = GenerateRequest {
+                prompt: engine.tokenize(&before.repeat(4), true, true),
+                params: SamplingParams { seed: Some(seed), temperature: 0.5, ..SamplingParams::default() },
+                max_tokens: Some(max_tokens),
+                constraint: Some(either.clone()),
+                ..GenerateRequest::default()
+            };
+            let whole = read(engine.generate(request).expect("accepted")).await;
+            let reading = Reading::new(&format, &tools, false, true).expect("calls are looked for");
+            let mut reader = Reader::new(Arc::new(reading));
+            let mut events = reader.push(&whole.text);
+            events.extend(reader.finish(whole.reason).expect("read").0);
+            match events.as_slice() {
+                // Cut before the call has a name.
+                [Event::Content(text)] if whole.reason == FinishReason::Length && text.starts_with('<') => {}
+                [Event::Content(text)] => {
+                    answered += 1;
+                    let value: Value = serde_json::from_str(text).expect(text);
+                    assert!(validator.is_valid(&value), "{value}");
+                }
+                [Event::CallStart { .. }, Event::CallArguments { text, .. }, ..] => {
+                    called += 1;
+                    let arguments: Result<Value, _> = serde_json::from_str(text);
+                    let cut = whole.reason == FinishReason::Length;
+                    assert!(cut || arguments.is_ok_and(|arguments| arguments["zone"].is_string()), "{text}");
+                }
+                other => assert_eq!(whole.reason, FinishReason::Length, "{other:?}"),
+            }
+        }
+    }
+    assert!(called > 0 && answered > 0, "{called} calls, {answered} answers");
 }
 
 #[tokio::test]
