@@ -11,6 +11,7 @@
 
 use serde_json::Value;
 
+mod cache;
 mod close;
 mod compile;
 mod error;
@@ -28,11 +29,12 @@ pub use mask::Mask;
 pub use state::Constraint;
 pub use vocabulary::ConstraintVocabulary;
 
+pub(crate) use cache::GrammarCache;
 pub(crate) use schema::prepare as prepare_schema;
 pub(crate) use vocabulary::Words;
 
 /// A language that a text must be of.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub enum Grammar {
     /// Any JSON object.
     JsonObject,

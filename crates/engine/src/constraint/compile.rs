@@ -30,17 +30,45 @@ impl Constraint {
     /// # Errors
     /// When the grammar is invalid, asks for what is not supported, or is too large.
     pub fn compile(vocabulary: &Arc<ConstraintVocabulary>, restriction: &Restriction) -> Result<Self, GrammarError> {
-        let (grammar, json) = top_level(&restriction.grammar)?;
-        let mut parser =
-            vocabulary.factory().create_parser(grammar).map_err(|error| refused(&restriction.grammar, &error))?;
+        Ok(Compiled::new(vocabulary, &restriction.grammar)?.constraint(vocabulary, &restriction.starts))
+    }
+}
+
+/// A grammar that has been compiled for a vocabulary and that no generation has used.
+pub(super) struct Compiled {
+    matcher: Matcher,
+    /// Whether it is one of JSON.
+    json: bool,
+    /// Bytes of the lexer's tables.
+    lexer: usize,
+}
+
+impl Compiled {
+    /// Takes some milliseconds, see [`Constraint::compile`].
+    pub(super) fn new(vocabulary: &ConstraintVocabulary, grammar: &Grammar) -> Result<Self, GrammarError> {
+        let (top, json) = top_level(grammar)?;
+        let mut parser = vocabulary.factory().create_parser(top).map_err(|error| refused(grammar, &error))?;
         parser.start_without_prompt();
-        let marker = match &restriction.starts {
+        let lexer = parser.parser.lexer_stats().num_bytes;
+        let mut matcher = Matcher::new(Ok(parser));
+        check_beginning(&mut matcher)?;
+        Ok(Self { matcher, json, lexer })
+    }
+
+    /// A generation's own copy: what it learns of the grammar stays with it, so that neither locks nor
+    /// the limit on what is learned are shared by requests.
+    pub(super) fn constraint(&self, vocabulary: &Arc<ConstraintVocabulary>, starts: &Starts) -> Constraint {
+        let marker = match starts {
             Starts::AtOnce => None,
             Starts::After(marker) => Some(marker.as_str()),
         };
-        let mut matcher = Matcher::new(Ok(parser));
-        check_beginning(&mut matcher)?;
-        Ok(Self::new(Arc::clone(vocabulary), matcher, marker, json))
+        Constraint::new(Arc::clone(vocabulary), self.matcher.deep_clone(), marker, self.json)
+    }
+
+    /// About how much memory it takes, for a grammar whose text has `length` bytes: measured by the
+    /// growth of the process.
+    pub(super) fn bytes(&self, length: usize) -> usize {
+        self.lexer + 32 * length
     }
 }
 

@@ -69,6 +69,9 @@ async fn choices_and_expressions_hold_side_by_side() {
         let shape: String = answer.text.chars().map(|char| if char.is_ascii_digit() { '0' } else { char }).collect();
         assert_eq!((shape.as_str(), answer.reason), ("0000-00-00", FinishReason::Stop));
     }
+    let told = engine.metrics().render().expect("text");
+    let hits = told.lines().find(|line| line.starts_with("lla_engine_grammar_cache_hits_total")).expect("a counter");
+    assert!(!hits.ends_with(" 0"), "the same grammar is compiled once: {hits}");
 }
 
 /// Tools and a schema at once: each answer is a call or fits the schema, and the model chooses which.
