@@ -11,7 +11,7 @@ mod suite;
 /// Bytes, then these words, then the token that ends an answer, then a control token.
 const WORDS: &[&str] = &["true", "</think>", "</think>{", "\n\n", "{\"", "ab", "é"];
 pub(crate) const END: u32 = 256 + 7;
-const CONTROL: u32 = END + 1;
+pub(crate) const CONTROL: u32 = END + 1;
 
 pub(crate) fn vocabulary() -> Arc<ConstraintVocabulary> {
     static SHARED: std::sync::OnceLock<Arc<ConstraintVocabulary>> = std::sync::OnceLock::new();

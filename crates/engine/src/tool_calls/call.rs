@@ -6,7 +6,7 @@ use super::family::Family;
 use super::scan::{Scanner, Step};
 
 /// Longest text between a marker and the arguments in bytes.
-const LONGEST_HEADER: usize = 256;
+pub(super) const LONGEST_HEADER: usize = 256;
 
 /// What became known of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,18 @@ pub(super) enum Part {
     Start(String),
     /// Text of the arguments to append.
     Arguments(String),
+}
+
+/// A call under way, in one of the formats.
+pub(super) trait Call: std::fmt::Debug + Send + Sync {
+    /// [`Part::Start`] has gone out.
+    fn started(&self) -> bool;
+
+    /// All that was read, from the marker on.
+    fn into_raw(self: Box<Self>) -> String;
+
+    /// Takes the next character. `known`: the names of the tools.
+    fn push(&mut self, char: char, known: &[String], parts: &mut Vec<Part>) -> Progress;
 }
 
 /// How the call goes on.
@@ -81,24 +93,6 @@ impl CallReader {
 
     fn new(family: Family, raw: String, state: State, headed: bool) -> Self {
         Self { family, raw, state, headed, spaced: false, name: None, early: None, started: false }
-    }
-
-    /// [`Part::Start`] has gone out.
-    pub(super) fn started(&self) -> bool {
-        self.started
-    }
-
-    pub(super) fn into_raw(self) -> String {
-        self.raw
-    }
-
-    /// Takes the next character. `known`: the names of the tools.
-    pub(super) fn push(&mut self, char: char, known: &[String], parts: &mut Vec<Part>) -> Progress {
-        let progress = self.advance(char, known, parts);
-        if progress != Progress::Broken {
-            self.raw.push(char);
-        }
-        progress
     }
 
     fn advance(&mut self, char: char, known: &[String], parts: &mut Vec<Part>) -> Progress {
@@ -243,6 +237,24 @@ impl CallReader {
     }
 }
 
+impl Call for CallReader {
+    fn started(&self) -> bool {
+        self.started
+    }
+
+    fn into_raw(self: Box<Self>) -> String {
+        self.raw
+    }
+
+    fn push(&mut self, char: char, known: &[String], parts: &mut Vec<Part>) -> Progress {
+        let progress = self.advance(char, known, parts);
+        if progress != Progress::Broken {
+            self.raw.push(char);
+        }
+        progress
+    }
+}
+
 const KEYS: [(&str, Field); 5] = [
     ("name", Field::Name),
     ("arguments", Field::Arguments),
@@ -266,7 +278,7 @@ fn object_text(text: String) -> Option<String> {
     }
 }
 
-fn append(parts: &mut Vec<Part>, text: &str) {
+pub(super) fn append(parts: &mut Vec<Part>, text: &str) {
     if text.is_empty() {
         return;
     }

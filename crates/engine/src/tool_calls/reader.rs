@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use lla_protocol::openai::FinishReason;
 
-use super::call::{CallReader, Part, Progress};
+use super::call::{Call, CallReader, Part, Progress};
 use super::marker::{is_beginning, safe_length};
 use super::reading::{Event, Reading};
+use super::tagged::TaggedReader;
 use crate::error::EngineError;
 use crate::reasoning::{CLOSE, OPEN};
 
@@ -24,7 +25,7 @@ enum State {
     /// `after`: behind a call; `list`: in brackets.
     Between { raw: String, after: bool, list: bool },
     /// In a call.
-    Call { call: CallReader, list: bool },
+    Call { call: Box<dyn Call>, list: bool },
 }
 
 /// Reads one choice.
@@ -229,7 +230,9 @@ impl Reader {
             } else if first == '{' {
                 let raw = if after { String::new() } else { std::mem::take(&mut raw) };
                 let is_spaced = self.reading.either;
-                break Some(State::Call { call: CallReader::object(family, raw, is_spaced), list });
+                break Some(State::Call { call: Box::new(CallReader::object(family, raw, is_spaced)), list });
+            } else if let Some(call) = self.tagged(&raw).filter(|_| !after) {
+                break Some(State::Call { call: Box::new(call), list });
             } else if (first == '[' && !list && !after)
                 || (after && matches!(first, ',' | ';'))
                 || (first == ']' && list)
@@ -238,7 +241,8 @@ impl Reader {
                 raw.push(first);
                 rest = &rest[1..];
             } else if !after && family.has_header() && !list {
-                break Some(State::Call { call: CallReader::headed(family, std::mem::take(&mut raw)), list });
+                let call = Box::new(CallReader::headed(family, std::mem::take(&mut raw)));
+                break Some(State::Call { call, list });
             } else {
                 break Some(self.no_call());
             }
@@ -260,7 +264,12 @@ impl Reader {
         }
     }
 
-    fn call(&mut self, mut call: CallReader, list: bool) -> bool {
+    /// A call in tags, in the formats that have them.
+    fn tagged(&self, raw: &str) -> Option<TaggedReader> {
+        TaggedReader::new(self.reading.family, raw, &self.reading.parameters)
+    }
+
+    fn call(&mut self, mut call: Box<dyn Call>, list: bool) -> bool {
         let held = std::mem::take(&mut self.held);
         let mut parts = Vec::new();
         for (place, char) in held.char_indices() {
@@ -312,7 +321,7 @@ impl Reader {
     }
 
     /// Shows as text what looked like a call: nothing that the model said is lost.
-    fn drop_call(&mut self, call: CallReader) {
+    fn drop_call(&mut self, call: Box<dyn Call>) {
         if call.started() {
             let index = self.begun.saturating_sub(1);
             if !self.is_surplus(index) {

@@ -4,9 +4,14 @@ use lla_protocol::openai::{Tool, ToolChoice, Tools};
 use serde_json::{Value, json};
 
 use super::family::{CALL_BEGIN, CALL_END, CALLS_BEGIN, CALLS_END, Family, SEPARATOR};
+use super::tagged::Tags;
 use crate::chat_format::ChatFormat;
 use crate::constraint::{Grammar, Restriction, Starts};
 use crate::reasoning;
+
+mod tagged;
+
+use self::tagged::TaggedWriter;
 
 /// Most further calls in one answer: a weak model would call for ever.
 const FURTHER_CALLS: u32 = 7;
@@ -69,8 +74,16 @@ impl Writer<'_> {
         let names: Vec<String> = (0..self.tools.tools.len()).map(|index| format!("call_{index}")).collect();
         lark.push_str(&format!("call: {}\n", names.join(" | ")));
         for (index, tool) in self.tools.tools.iter().enumerate() {
-            lark.push_str(&format!("call_{index}: {}\n", self.call(index, &tool.name)));
-            lark.push_str(&format!("arguments_{index}: %json {}\n", self.schema(tool)));
+            match self.format.family.tags() {
+                Some(tags) => lark.push_str(&self.tagged(tags).rules(index, tool)),
+                None => {
+                    lark.push_str(&format!("call_{index}: {}\n", self.call(index, &tool.name)));
+                    lark.push_str(&format!("arguments_{index}: %json {}\n", self.schema(tool)));
+                }
+            }
+        }
+        if let Some(tags) = self.format.family.tags() {
+            lark.push_str(&self.tagged(tags).shared_rules());
         }
         lark
     }
@@ -78,7 +91,7 @@ impl Writer<'_> {
     /// What the model writes in front of the text that [`Writer::first`] describes.
     fn trigger(&self) -> &'static str {
         match self.format.family {
-            Family::Hermes => "<tool_call>",
+            Family::Hermes | Family::QwenTags | Family::GlmTags => "<tool_call>",
             Family::Mistral | Family::MistralArgs => "[TOOL_CALLS]",
             Family::DeepSeek => CALL_BEGIN,
             Family::Llama3 | Family::Generic => "",
@@ -101,9 +114,13 @@ impl Writer<'_> {
         };
         let open = self.marker(self.trigger());
         match self.format.family {
-            Family::Hermes => {
+            Family::Hermes | Family::QwenTags => {
                 let body = format!("\"\\n\" call \"\\n\" {}", self.marker("</tool_call>"));
                 format!("{body}{}", more(format!("\"\\n\" {open} {body}")))
+            }
+            Family::GlmTags => {
+                let close = self.marker("</tool_call>");
+                format!("call {close}{}", more(format!("\"\\n\" {open} call {close}")))
             }
             Family::Mistral => format!("\"[\" call{} \"]\"", more("\", \" call".to_owned())),
             Family::MistralArgs => format!("call{}", more(format!("{open} call"))),
@@ -132,28 +149,43 @@ impl Writer<'_> {
         }
     }
 
+    fn tagged<'b>(&'b self, tags: &'static Tags) -> TaggedWriter<'b> {
+        TaggedWriter { format: self.format, tags, forced: self.tools.forced() }
+    }
+
     /// The schema, to be written as models were trained to: one line, a space behind `:` and `,`. White
     /// space without end is what weak models fall into. No `\\uXXXX`: each text has one spelling.
     fn schema(&self, tool: &Tool) -> Value {
         let mut schema = if self.tools.forced() || tool.strict { tool.schema() } else { json!({"type": "object"}) };
         if let Value::Object(schema) = &mut schema {
             schema.entry("type").or_insert_with(|| "object".into());
-            let form = json!({
-                "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": ",
-                "json_allowed_escapes": "nrbtf\\\"",
-            });
-            schema.insert("x-guidance".to_owned(), form);
         }
-        schema
+        in_one_line(schema)
     }
 
-    /// A marker of the format: a control token by its id, otherwise its text.
     fn marker(&self, text: &str) -> String {
-        self.format.control_id(text).map_or_else(|| literal(text), |id| format!("<[{id}]>"))
+        marker(self.format, text)
     }
 }
 
+/// A schema whose values are written in one line, with blanks behind `:` and `,`.
+pub(super) fn in_one_line(mut schema: Value) -> Value {
+    if let Value::Object(schema) = &mut schema {
+        let form = json!({
+            "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": ",
+            "json_allowed_escapes": "nrbtf\\\"",
+        });
+        schema.insert("x-guidance".to_owned(), form);
+    }
+    schema
+}
+
+/// A marker of the format: a control token by its id, otherwise its text.
+pub(super) fn marker(format: &ChatFormat, text: &str) -> String {
+    format.control_id(text).map_or_else(|| literal(text), |id| format!("<[{id}]>"))
+}
+
 /// A string of Lark is one of JSON.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     Value::from(text).to_string()
 }

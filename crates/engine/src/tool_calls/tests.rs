@@ -8,16 +8,30 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::chat_format::ChatFormat;
+use crate::constraint::tests::vocabulary;
 use crate::constraint::{Grammar, Starts};
 use crate::error::EngineError;
 use crate::reasoning::Reasoning;
 
 mod either;
 mod golden;
+mod tagged;
 
 fn reading(family: Family) -> Reading {
     let names = vec!["now".to_owned(), "add".to_owned()];
-    Reading { family, names, parallel: true, forced: false, named: false, thinks: true, open: false, either: false }
+    let parameters =
+        vec![("now".to_owned(), vec![("zone".to_owned(), Types::of_schema(&json!({"type": "string"}), &Value::Null))])];
+    Reading {
+        family,
+        names,
+        parameters,
+        parallel: true,
+        forced: false,
+        named: false,
+        thinks: true,
+        open: false,
+        either: false,
+    }
 }
 
 /// What an answer comes to.
@@ -152,6 +166,65 @@ const ANSWERS: &[(Family, &str, &str, &[&str])] = &[
         "",
         &["now {\"a\": 1}"],
     ),
+    // Qwen3-Coder.
+    (
+        Family::QwenTags,
+        "I look.\n\n<tool_call>\n<function=now>\n<parameter=zone>\n12\n</parameter>\n<parameter=n>\n12\n</parameter>\n</function>\n</tool_call>\n<tool_call>\n<function=add>\n</function>\n</tool_call>",
+        "I look.",
+        &["now {\"zone\": \"12\", \"n\": 12}", "add {}"],
+    ),
+    (
+        Family::QwenTags,
+        "<function=now>\n<parameter=zone>\n  a \"b\"\n\n<c> </para\n</parameter>\n<parameter=n>True</parameter></function>",
+        "",
+        &["now {\"zone\": \"  a \\\"b\\\"\\n\\n<c> </para\", \"n\": true}"],
+    ),
+    (
+        Family::QwenTags,
+        "<tool_call>\n<function=now>\n<parameter=zone>\n\n</parameter>\n<parameter=n>\n[1, \"x\n</parameter>\n</function>\n</tool_call>",
+        "",
+        &["now {\"zone\": \"\", \"n\": \"[1, \\\"x\"}"],
+    ),
+    (Family::QwenTags, "<tool_call>{\"name\": \"now\", \"arguments\": {}}</tool_call>", "", &["now {}"]),
+    (
+        Family::QwenTags,
+        "<tool_call>\n<function=rm>\n</function>\n</tool_call>",
+        "<tool_call>\n<function=rm>\n</function>\n</tool_call>",
+        &[],
+    ),
+    (
+        Family::QwenTags,
+        "<tool_call>\n<function=now>\n<parameter=zone>\nUTC\n</parameter>\noops",
+        "<tool_call>\n<function=now>\n<parameter=zone>\nUTC\n</parameter>\noops",
+        &[],
+    ),
+    (
+        Family::QwenTags,
+        "<tool_call>\n<function=now>\n<parameter=zone>\nUTC\n</parameter>\n<parameter=zone>\nCET\n</parameter>\n</function>",
+        "<tool_call>\n<function=now>\n<parameter=zone>\nUTC\n</parameter>\n<parameter=zone>\nCET\n</parameter>\n</function>",
+        &[],
+    ),
+    // GLM 4.5 and 4.6, then 4.7.
+    (
+        Family::GlmTags,
+        "I look.\n<tool_call>now\n<arg_key>zone</arg_key>\n<arg_value>a\nb</arg_value>\n<arg_key>n</arg_key>\n<arg_value>{\"k\": [1]}</arg_value>\n</tool_call>\n<tool_call>add\n</tool_call>",
+        "I look.",
+        &["now {\"zone\": \"a\\nb\", \"n\": {\"k\": [1]}}", "add {}"],
+    ),
+    (
+        Family::GlmTags,
+        "<tool_call>now<arg_key>zone</arg_key><arg_value> 1 </arg_value></tool_call><tool_call>add</tool_call>",
+        "",
+        &["now {\"zone\": \" 1 \"}", "add {}"],
+    ),
+    (
+        Family::GlmTags,
+        "<tool_call>now <arg_key>n</arg_key> <arg_value>x</arg_value> </tool_call>",
+        "",
+        &["now {\"n\": \"x\"}"],
+    ),
+    (Family::GlmTags, "<tool_call>nowhere\n</tool_call>", "<tool_call>nowhere\n</tool_call>", &[]),
+    (Family::GlmTags, "<tool_call>now\n<arg_key>zone", "<tool_call>now\n<arg_key>zone", &[]),
     // Models that were not trained to call.
     (Family::Generic, " {\"name\": \"now\", \"arguments\": {}}", "", &["now {}"]),
     (
@@ -251,6 +324,17 @@ fn texts() -> impl Strategy<Value = String> {
         "<｜tool▁call▁begin｜>",
         "now<｜tool▁sep｜>{}",
         "<｜tool▁call▁end｜>",
+        "<function=now>",
+        "<parameter=zone>",
+        "<parameter=n>",
+        "</parameter>",
+        "</function>",
+        "now",
+        "<arg_key>zone</arg_key>",
+        "<arg_key>n</arg_key>",
+        "<arg_value>",
+        "</arg_value>",
+        "1",
     ];
     let made =
         proptest::collection::vec(proptest::sample::select(words.to_vec()), 0..12).prop_map(|words| words.concat());
@@ -259,8 +343,8 @@ fn texts() -> impl Strategy<Value = String> {
 }
 
 fn families() -> impl Strategy<Value = Family> {
-    use Family::{DeepSeek, Generic, Hermes, Llama3, Mistral, MistralArgs};
-    proptest::sample::select(vec![Hermes, Llama3, Mistral, MistralArgs, DeepSeek, Generic])
+    use Family::{DeepSeek, Generic, GlmTags, Hermes, Llama3, Mistral, MistralArgs, QwenTags};
+    proptest::sample::select(vec![Hermes, Llama3, Mistral, MistralArgs, DeepSeek, QwenTags, GlmTags, Generic])
 }
 
 proptest! {

@@ -127,6 +127,53 @@ async fn calls_and_answers_of_a_schema_are_both_open() {
     assert!(called > 0 && answered > 0, "{called} calls, {answered} answers");
 }
 
+/// Values stand bare between tags, and tokens of the model straddle their borders.
+#[tokio::test]
+async fn forced_calls_in_tags_are_read_back() {
+    let Some(engine) = engine() else { return };
+    let mut rest = json!({"tool_choice": "required", "parallel_tool_calls": false, "tools": [{"type": "function", "function":
+        {"name": "save", "parameters": person()}}]});
+    let tools = Tools::take(rest.as_object_mut().expect("an object")).expect("tools");
+    let validator = jsonschema::validator_for(&person()).expect("a schema");
+    let qwen = "<tool_call>\n<function=save>\n<parameter=name>\nAnn\n</parameter>\n<parameter=age>\n3\n</parameter>\n\
+        <parameter=tags>\n[\"a\"]\n</parameter>\n</function>\n</tool_call>\n\n";
+    let glm = "<tool_call>save\n<arg_key>name</arg_key>\n<arg_value>Ann</arg_value>\n<arg_key>age</arg_key>\n\
+        <arg_value>3</arg_value>\n<arg_key>tags</arg_key>\n<arg_value>[\"a\"]</arg_value>\n</tool_call>\n\n";
+    for (template, before) in [("<tool_call><function=x><parameter=y>", qwen), ("<tool_call>x<arg_key>", glm)] {
+        let format = ChatFormat::detect(&format!("{{% if tools %}}{template}"), Vec::new());
+        let restriction = tool_calls::restriction(&format, &tools, false, None).expect("restricted");
+        let mut ended = 0;
+        for seed in 0..3 {
+            let request = GenerateRequest {
+                prompt: engine.tokenize(&before.repeat(3), true, true),
+                params: SamplingParams { seed: Some(seed), temperature: 0.3, ..SamplingParams::default() },
+                max_tokens: Some(150),
+                constraint: Some(engine.compile(&restriction).expect("compiles")),
+                ..GenerateRequest::default()
+            };
+            let whole = read(engine.generate(request).expect("accepted")).await;
+            let reading = Reading::new(&format, &tools, false, false).expect("calls are looked for");
+            let mut reader = Reader::new(Arc::new(reading));
+            let mut events = reader.push(&whole.text);
+            events.extend(reader.finish(whole.reason).expect("a call").0);
+            let [Event::CallStart { name, .. }, Event::CallArguments { text, .. }] = events.as_slice() else {
+                assert_eq!(whole.reason, FinishReason::Length, "{events:?}");
+                continue;
+            };
+            assert_eq!(name, "save");
+            if whole.reason == FinishReason::Stop {
+                ended += 1;
+                let arguments = serde_json::from_str(text).expect(text);
+                // How long a bare text may be is not held.
+                let errors =
+                    validator.iter_errors(&arguments).filter(|error| error.instance_path().as_str() != "/name");
+                assert_eq!(errors.count(), 0, "{text}");
+            }
+        }
+        assert!(ended > 0, "{template}");
+    }
+}
+
 #[tokio::test]
 async fn a_spent_budget_ends_the_reasoning_and_then_the_schema_holds() {
     let Some(engine) = engine() else { return };

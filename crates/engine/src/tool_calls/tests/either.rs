@@ -1,11 +1,19 @@
 //! Calls, or else an answer of a form that was asked for: as a grammar, and read.
 
 use super::*;
-use crate::constraint::tests::{END, vocabulary};
+use crate::constraint::tests::END;
 use crate::constraint::{Constraint, Restriction};
 
-const FAMILIES: [Family; 6] =
-    [Family::Hermes, Family::Llama3, Family::Mistral, Family::MistralArgs, Family::DeepSeek, Family::Generic];
+const FAMILIES: [Family; 8] = [
+    Family::Hermes,
+    Family::Llama3,
+    Family::Mistral,
+    Family::MistralArgs,
+    Family::DeepSeek,
+    Family::QwenTags,
+    Family::GlmTags,
+    Family::Generic,
+];
 
 /// A call of `now` as a model of the family writes it.
 fn call(family: Family) -> &'static str {
@@ -17,6 +25,10 @@ fn call(family: Family) -> &'static str {
         Family::DeepSeek => {
             "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>now<｜tool▁sep｜>{\"zone\": \"UTC\"}<｜tool▁call▁end｜><｜tool▁calls▁end｜>"
         }
+        Family::QwenTags => {
+            "<tool_call>\n<function=now>\n<parameter=zone>\nUTC\n</parameter>\n</function>\n</tool_call>"
+        }
+        Family::GlmTags => "<tool_call>now\n<arg_key>zone</arg_key>\n<arg_value>UTC</arg_value>\n</tool_call>",
         Family::Generic => "{\"name\": \"now\", \"arguments\": {\"zone\": \"UTC\"}}",
     }
 }
@@ -103,7 +115,8 @@ fn every_family_may_call_or_answer_as_asked() {
             }
         }
         let strict = compiled(family, &answers[0].0, false);
-        assert!(!accepts(&strict, &call(family).replace("\"UTC\"", "1")), "{family:?}: arguments of a strict tool");
+        let wrong = call(family).replace("\"UTC\"", "1").replace("=zone", "=other").replace(">zone", ">other");
+        assert!(!accepts(&strict, &wrong), "{family:?}: arguments of a strict tool");
     }
 }
 
@@ -129,7 +142,7 @@ fn what_was_cut_is_closed_as_an_answer_while_it_can_be_one() {
                 read(Reading { either: true, ..reading(family) }, &[&closed], FinishReason::Length).expect("read");
             let begun = (Some(FinishReason::Length), "");
             assert_eq!((whole.reason, whole.content.as_str()), begun, "{family:?}: {closed}");
-            assert!(whole.calls[0].2.starts_with("{\"zone\": \""), "{closed}");
+            assert!(whole.calls[0].2.starts_with("{\"zone\": "), "{closed}");
         }
     }
 }
