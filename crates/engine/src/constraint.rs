@@ -16,6 +16,7 @@ mod close;
 mod compile;
 mod error;
 mod finish;
+mod finite;
 mod marker;
 mod mask;
 mod schema;

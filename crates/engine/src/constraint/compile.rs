@@ -39,6 +39,8 @@ pub(super) struct Compiled {
     matcher: Matcher,
     /// Whether it is one of JSON.
     json: bool,
+    /// Whether it may hold numbers of JSON.
+    has_numbers: bool,
     /// Bytes of the lexer's tables.
     lexer: usize,
 }
@@ -52,7 +54,12 @@ impl Compiled {
         let lexer = parser.parser.lexer_stats().num_bytes;
         let mut matcher = Matcher::new(Ok(parser));
         check_beginning(&mut matcher)?;
-        Ok(Self { matcher, json, lexer })
+        let has_numbers = match grammar {
+            Grammar::JsonObject | Grammar::JsonSchema(_) | Grammar::CallsOr { .. } => true,
+            Grammar::Lark(lark) => lark.contains("%json"),
+            Grammar::Regex(_) | Grammar::Choice(_) => false,
+        };
+        Ok(Self { matcher, json, has_numbers, lexer })
     }
 
     /// A generation's own copy: what it learns of the grammar stays with it, so that neither locks nor
@@ -62,7 +69,7 @@ impl Compiled {
             Starts::AtOnce => None,
             Starts::After(marker) => Some(marker.as_str()),
         };
-        Constraint::new(Arc::clone(vocabulary), self.matcher.deep_clone(), marker, self.json)
+        Constraint::new(Arc::clone(vocabulary), self.matcher.deep_clone(), marker, self.json, self.has_numbers)
     }
 
     /// About how much memory it takes, for a grammar whose text has `length` bytes: measured by the

@@ -8,6 +8,7 @@ use llguidance::toktrie::SimpleVob;
 use super::close::close_json;
 use super::error::{ConstraintError, first_line};
 use super::finish::Finish;
+use super::finite::Run;
 use super::marker::MarkerSearch;
 use super::mask::Mask;
 use super::vocabulary::ConstraintVocabulary;
@@ -30,6 +31,8 @@ pub struct Constraint {
     json: bool,
     /// As compiled, of what an answer that was cut should rather become: see [`Constraint::closed_as`].
     preferred: Option<Box<Matcher>>,
+    /// The end of `written`, where the grammar holds numbers of JSON.
+    run: Option<Run>,
     /// The mask for the next token, once asked for.
     mask: Option<SimpleVob>,
 }
@@ -49,7 +52,9 @@ impl Constraint {
         matcher: Matcher,
         marker: Option<&str>,
         json: bool,
+        has_numbers: bool,
     ) -> Self {
+        let run = has_numbers.then(Run::default);
         let search = marker.filter(|marker| !marker.is_empty()).map(MarkerSearch::new);
         Self {
             vocabulary,
@@ -59,6 +64,7 @@ impl Constraint {
             written: Vec::new(),
             json,
             preferred: None,
+            run,
             mask: None,
         }
     }
@@ -86,9 +92,18 @@ impl Constraint {
         }
         let mask = match self.mask.take() {
             Some(mask) => mask,
-            None => self.matcher.compute_mask_or_eos().map_err(|error| failed(&error))?,
+            None => self.finite_mask()?,
         };
         Ok(Some(Mask::new(self.mask.insert(mask).as_slice())))
+    }
+
+    fn finite_mask(&mut self) -> Result<SimpleVob, ConstraintError> {
+        let mut mask = self.matcher.compute_mask_or_eos().map_err(|error| failed(&error))?;
+        if let Some(run) = &self.run {
+            let may_end = self.matcher.is_accepting().unwrap_or(false);
+            run.limit(&mut mask, &self.vocabulary, may_end);
+        }
+        Ok(mask)
     }
 
     /// Whether it holds already.
@@ -122,7 +137,9 @@ impl Constraint {
             // A token of the mask fails only when the work for it is too much.
             if allowed { failed(&error) } else { ConstraintError::Refused { token } }
         })?;
-        self.written.extend_from_slice(self.vocabulary.bytes(token));
+        let bytes = self.vocabulary.bytes(token);
+        self.written.extend_from_slice(bytes);
+        self.run.iter_mut().for_each(|run| run.push(bytes));
         Ok(())
     }
 
@@ -133,6 +150,7 @@ impl Constraint {
         let tokens = self.vocabulary.spell(&rest).unwrap_or_default();
         if !tokens.is_empty() && trial.try_consume_tokens(&tokens).is_ok_and(|taken| taken == tokens.len()) {
             self.matcher = trial;
+            self.run.iter_mut().for_each(|run| run.push(&rest));
             self.written = rest;
         }
     }

@@ -9,8 +9,8 @@ use super::*;
 mod suite;
 
 /// Bytes, then these words, then the token that ends an answer, then a control token.
-const WORDS: &[&str] = &["true", "</think>", "</think>{", "\n\n", "{\"", "ab", "é"];
-pub(crate) const END: u32 = 256 + 7;
+const WORDS: &[&str] = &["true", "</think>", "</think>{", "\n\n", "{\"", "ab", "é", "99", "e99", "2e999"];
+pub(crate) const END: u32 = 256 + 10;
 pub(crate) const CONTROL: u32 = END + 1;
 
 pub(crate) fn vocabulary() -> Arc<ConstraintVocabulary> {
@@ -32,7 +32,7 @@ pub(crate) fn byte_words() -> Words {
     }
 }
 
-fn compiled(grammar: Grammar) -> Constraint {
+pub(super) fn compiled(grammar: Grammar) -> Constraint {
     let restriction = Restriction { grammar, starts: Starts::AtOnce };
     Constraint::compile(&vocabulary(), &restriction).expect("compiles")
 }
