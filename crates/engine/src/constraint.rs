@@ -17,6 +17,7 @@ mod compile;
 mod error;
 mod finish;
 mod finite;
+mod lark;
 mod marker;
 mod mask;
 mod schema;

@@ -8,12 +8,10 @@ use serde_json::{Value, json};
 
 use super::error::{GrammarError, first_line};
 use super::vocabulary::ConstraintVocabulary;
-use super::{Constraint, Grammar, Restriction, Starts, schema};
+use super::{Constraint, Grammar, Restriction, Starts, lark, schema};
 
 /// Longest regular expression in bytes.
 const LONGEST_REGEX: usize = 16 << 10;
-/// Longest Lark grammar in bytes.
-const LONGEST_LARK: usize = 64 << 10;
 /// Most brackets inside one another in a regular expression or a grammar: their parsers recurse.
 const DEEPEST: usize = 64;
 /// Most bytes that may be forced at once: they are tokenized anew at each step.
@@ -101,12 +99,9 @@ fn top_level(grammar: &Grammar) -> Result<(TopLevelGrammar, bool), GrammarError>
         // `\d` and `\w` are ASCII, as in patterns of a schema: nobody means the digits of all scripts.
         Grammar::Regex(regex) => (TopLevelGrammar::from_regex(&regex_to_lark(checked_regex(regex)?, "dw")), false),
         Grammar::Choice(choices) => (TopLevelGrammar::from_regex(&choices_regex(choices)?), false),
-        Grammar::Lark(lark) => {
-            check_lark(lark)?;
-            (TopLevelGrammar::from_lark(lark.clone()), false)
-        }
+        Grammar::Lark(lark) => (TopLevelGrammar::from_lark(lark::checked(lark)?), false),
         Grammar::CallsOr { calls, answer } => {
-            let mut grammar = TopLevelGrammar::from_lark(calls.clone());
+            let mut grammar = TopLevelGrammar::from_lark(lark::checked(calls)?);
             for mut part in top_level(answer)?.0.grammars {
                 part.name = Some("answer".to_owned());
                 grammar.grammars.push(part);
@@ -178,18 +173,8 @@ fn choices_regex(choices: &[String]) -> Result<String, GrammarError> {
     Ok(regex)
 }
 
-fn check_lark(lark: &str) -> Result<(), GrammarError> {
-    if lark.len() > LONGEST_LARK {
-        return Err(too_long("the grammar", lark.len(), LONGEST_LARK));
-    }
-    if lark.contains("::=") {
-        return Err(invalid("'::=' is the notation of GBNF; this engine reads Lark ('start: \"a\" | \"b\"')"));
-    }
-    check_depth(lark)
-}
-
 /// Counts brackets without reading strings and classes: a text that looks too deep is refused.
-fn check_depth(text: &str) -> Result<(), GrammarError> {
+pub(super) fn check_depth(text: &str) -> Result<(), GrammarError> {
     let mut depth = 0usize;
     for byte in text.bytes() {
         match byte {
@@ -205,11 +190,11 @@ fn check_depth(text: &str) -> Result<(), GrammarError> {
     Ok(())
 }
 
-fn invalid(message: &str) -> GrammarError {
+pub(super) fn invalid(message: &str) -> GrammarError {
     GrammarError::new("", "invalid_grammar", message)
 }
 
-fn too_long(what: &str, bytes: usize, limit: usize) -> GrammarError {
+pub(super) fn too_long(what: &str, bytes: usize, limit: usize) -> GrammarError {
     GrammarError::new("", "grammar_too_complex", format!("{what} may have {limit} bytes, got {bytes}"))
 }
 

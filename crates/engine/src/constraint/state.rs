@@ -164,18 +164,6 @@ impl Constraint {
         self.matcher.compute_ff_tokens()
     }
 
-    /// How many of these tokens, from the first on, could come now one after the other: for guesses that
-    /// are checked before they are decoded. Nothing is accepted. Before the restriction begins: all.
-    pub fn fitting(&mut self, tokens: &[u32]) -> usize {
-        if self.search.is_some() {
-            return tokens.len();
-        }
-        if self.matcher.is_stopped() {
-            return 0;
-        }
-        self.matcher.validate_tokens(tokens).unwrap_or(0)
-    }
-
     /// Whether the text is a whole one of the language and nothing but the end may follow.
     #[must_use]
     pub fn is_complete(&self) -> bool {
