@@ -7,9 +7,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use lla_engine::chat_format::ChatFormat;
 use lla_engine::constraint::{Constraint, Grammar, Restriction, Starts};
-use lla_engine::{Engine, EngineOptions};
-use serde_json::json;
+use lla_engine::{Engine, EngineOptions, tool_calls};
+use lla_protocol::openai::Tools;
+use serde_json::{Map, Value, json};
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
@@ -47,7 +49,35 @@ fn grammars() -> Vec<(&'static str, Grammar)> {
         ("any object", Grammar::JsonObject),
         ("choice of 3", Grammar::Choice(vec!["positive".into(), "negative".into(), "neutral".into()])),
         ("regex", Grammar::Regex(r"\d{3}-[a-z]+@[a-z.]+".to_owned())),
+        ("forced call of 1 tool", forced_call(1)),
+        ("forced call of 10 tools", forced_call(10)),
+        ("forced call of 40 tools", forced_call(40)),
     ]
+}
+
+/// The grammar of a call in the format of Hermes, of tools as agents have them.
+fn forced_call(tools: usize) -> Grammar {
+    let tool = |index: usize| {
+        let parameters = json!({
+            "type": "object",
+            "properties": {
+                "path": {"type": "string", "description": "A file."},
+                "mode": {"enum": ["read", "write", format!("mode {index}")]},
+                "limit": {"type": "integer", "minimum": 1, "maximum": 1000 + index},
+                "lines": {"type": "array", "items": {"type": "string"}, "maxItems": 20},
+                "options": {"type": "object", "properties": {"force": {"type": "boolean"}, "since": {"type": "string", "format": "date"}},
+                    "additionalProperties": false},
+            },
+            "required": ["path", "mode"], "additionalProperties": false,
+        });
+        json!({"type": "function", "function": {"name": format!("tool_{index}"), "parameters": parameters}})
+    };
+    let listed: Vec<Value> = (0..tools).map(tool).collect();
+    let mut rest = Map::from_iter([("tools".to_owned(), listed.into()), ("tool_choice".to_owned(), "required".into())]);
+    let format = ChatFormat::detect("{% if tools %}<tool_call>{\"arguments\"{% endif %}", Vec::new());
+    let restriction =
+        Tools::take(&mut rest).ok().and_then(|tools| tool_calls::restriction(&format, &tools, false, None));
+    restriction.map_or(Grammar::JsonObject, |restriction| restriction.grammar)
 }
 
 fn compile(engine: &Engine, grammar: Grammar) -> Result<Constraint> {
@@ -95,6 +125,7 @@ fn bench(engine: &Engine, name: &str, grammar: &Grammar, walks: u64) -> Result<(
         constraint.closing("");
         closings.push(began.elapsed());
     }
+    let first = compiles.first().copied().unwrap_or_default();
     masks.sort();
     compiles.sort();
     closings.sort();
@@ -105,12 +136,13 @@ fn bench(engine: &Engine, name: &str, grammar: &Grammar, walks: u64) -> Result<(
         times.get(index).map_or(0.0, |time| millis(*time) * 1000.0)
     };
     println!(
-        "{name}: {} masks, median {:.1} us, p99 {:.0} us, longest {:.0} us; {forced_tokens} tokens forced; compiling {:.0} us; \
+        "{name}: {} masks, median {:.1} us, p99 {:.0} us, longest {:.0} us; {forced_tokens} tokens forced; compiling {:.0} us, again {:.0} us; \
          closing {:.0} us, longest {:.0} us; a clone {:.0} us",
         masks.len(),
         at(&masks, 0.5),
         at(&masks, 0.99),
         at(&masks, 1.0),
+        millis(first) * 1000.0,
         at(&compiles, 0.5),
         at(&closings, 0.5),
         at(&closings, 1.0),

@@ -89,13 +89,20 @@ impl Capacity {
         self.batch.max(self.chunk) + self.slots
     }
 
+    /// The most tokens of a batch as llama.cpp is told: it keeps a row of logits for each sequence id,
+    /// and aborts the process when those are more than a batch can have.
+    fn batch_limit(&self) -> u32 {
+        self.max_step_tokens().max(self.rows)
+    }
+
     /// The context that llama.cpp is asked for.
     pub(crate) fn context_params(&self) -> LlamaContextParams {
         let threads = i32::try_from(self.threads).unwrap_or(i32::MAX);
+        let batch = self.batch_limit();
         LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(self.cells))
-            .with_n_batch(self.max_step_tokens())
-            .with_n_ubatch(self.max_step_tokens())
+            .with_n_batch(batch)
+            .with_n_ubatch(batch)
             .with_n_seq_max(self.rows)
             .with_kv_unified(true)
             .with_n_threads(threads)
@@ -127,6 +134,15 @@ mod tests {
         assert_eq!((long.window, long.cells), (16_384, 16_384));
         let asked = fit(131_072, 131_072, &EngineOptions { context: Some(1000), kv_tokens: Some(5000), ..defaults });
         assert_eq!((asked.window, asked.cells), (1000, 5120));
+    }
+
+    #[test]
+    fn a_batch_has_room_for_every_sequence_id() {
+        for (slots, prefill_chunk) in [(1, 1), (2, 2), (16, 16), (200, 1), (16, 512)] {
+            let options = EngineOptions { slots, prefill_chunk: Some(prefill_chunk), ..EngineOptions::default() };
+            let capacity = fit(8192, 23_040, &options);
+            assert!(capacity.batch_limit() >= capacity.rows.max(capacity.max_step_tokens()), "{capacity:?}");
+        }
     }
 
     #[test]

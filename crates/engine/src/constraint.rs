@@ -11,10 +11,13 @@
 
 use serde_json::Value;
 
+mod cache;
 mod close;
 mod compile;
 mod error;
 mod finish;
+mod finite;
+mod lark;
 mod marker;
 mod mask;
 mod schema;
@@ -28,11 +31,12 @@ pub use mask::Mask;
 pub use state::Constraint;
 pub use vocabulary::ConstraintVocabulary;
 
+pub(crate) use cache::GrammarCache;
 pub(crate) use schema::prepare as prepare_schema;
 pub(crate) use vocabulary::Words;
 
 /// A language that a text must be of.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub enum Grammar {
     /// Any JSON object.
     JsonObject,
@@ -45,6 +49,13 @@ pub enum Grammar {
     /// A grammar in llguidance's dialect of Lark
     /// (<https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md>).
     Lark(String),
+    /// Calls of tools, or else an answer.
+    CallsOr {
+        /// A grammar as in [`Grammar::Lark`] that names the answer `@answer`.
+        calls: String,
+        /// What stands for that; not one of this kind.
+        answer: Box<Grammar>,
+    },
 }
 
 /// A grammar, and from where on it holds.

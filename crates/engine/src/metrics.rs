@@ -66,6 +66,8 @@ pub struct Metrics {
     evicted_cells: Gauge,
     draft_tokens: Counter,
     accepted_tokens: Counter,
+    grammar_hits: Counter,
+    grammar_misses: Counter,
     first_token: DurationHistogram,
     next_token: DurationHistogram,
     whole_request: DurationHistogram,
@@ -101,6 +103,8 @@ impl Metrics {
             evicted_cells: Gauge::default(),
             draft_tokens: Counter::default(),
             accepted_tokens: Counter::default(),
+            grammar_hits: Counter::default(),
+            grammar_misses: Counter::default(),
             first_token: DurationHistogram::new(FIRST_TOKEN),
             next_token: DurationHistogram::new(NEXT_TOKEN),
             whole_request: DurationHistogram::new(WHOLE_REQUEST),
@@ -157,6 +161,16 @@ impl Metrics {
             "KV cells taken from ended sequences so far",
             self.evicted_cells.clone(),
         );
+        registry.register(
+            "lla_engine_grammar_cache_hits",
+            "Grammars of answers that were compiled already",
+            self.grammar_hits.clone(),
+        );
+        registry.register(
+            "lla_engine_grammar_cache_misses",
+            "Grammars of answers that had to be compiled",
+            self.grammar_misses.clone(),
+        );
         registry.register("lla_engine_threads", "Threads of a step", self.threads.clone());
     }
 
@@ -195,6 +209,12 @@ impl Metrics {
     pub fn drafts(&self, guessed: usize, right: usize) {
         self.draft_tokens.inc_by(guessed as u64);
         self.accepted_tokens.inc_by(right as u64);
+    }
+
+    /// The grammar of an answer was asked for; whether it was compiled already.
+    pub fn grammar(&self, found: bool) {
+        let counter = if found { &self.grammar_hits } else { &self.grammar_misses };
+        counter.inc();
     }
 
     /// Threads that the next steps use.
@@ -266,6 +286,9 @@ mod tests {
         metrics.prefix_cache(10, 6);
         metrics.drafts(4, 3);
         metrics.threads(2);
+        metrics.grammar(true);
+        metrics.grammar(false);
+        metrics.grammar(true);
         metrics.step(Duration::from_millis(9), 64, 0);
         let text = metrics.render().expect("text");
         for line in [
@@ -281,6 +304,8 @@ mod tests {
             r#"lla_engine_cancelled_total{model_name="tiny"} 1"#,
             r#"vllm:prefix_cache_hits_total{model_name="tiny"} 6"#,
             r#"vllm:spec_decode_num_accepted_tokens_total{model_name="tiny"} 3"#,
+            r#"lla_engine_grammar_cache_hits_total{model_name="tiny"} 2"#,
+            r#"lla_engine_grammar_cache_misses_total{model_name="tiny"} 1"#,
             r#"lla_engine_threads{model_name="tiny"} 2"#,
         ] {
             assert!(text.contains(&format!("{line}\n")), "{line} is missing in\n{text}");

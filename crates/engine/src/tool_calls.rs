@@ -17,8 +17,10 @@ mod reader;
 mod reading;
 mod restrict;
 mod scan;
+mod tagged;
 #[cfg(test)]
 mod tests;
+mod values;
 
 pub use family::Family;
 pub(crate) use family::MARKERS;
@@ -26,3 +28,4 @@ pub use history::prepare;
 pub use reader::Reader;
 pub use reading::{Event, Reading};
 pub use restrict::restriction;
+pub use values::Types;

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use self::steps::{WorkerParts, run_worker};
 use crate::capacity::Capacity;
-use crate::constraint::{Constraint, ConstraintVocabulary, Restriction};
+use crate::constraint::{Constraint, ConstraintVocabulary, GrammarCache, Restriction};
 use crate::error::EngineError;
 use crate::metrics::Metrics;
 use crate::model::{Model, ModelCard};
@@ -34,6 +34,7 @@ struct Inner {
     model: Arc<Model>,
     /// Made when the first restriction is compiled.
     vocabulary: OnceLock<Result<Arc<ConstraintVocabulary>, EngineError>>,
+    grammars: GrammarCache,
     card: ModelCard,
     commands: std_mpsc::Sender<Command>,
     /// Places for sequences, waiting and running together.
@@ -96,6 +97,7 @@ impl Engine {
             inner: Arc::new(Inner {
                 model,
                 vocabulary: OnceLock::new(),
+                grammars: GrammarCache::default(),
                 card,
                 commands,
                 places,
@@ -175,13 +177,15 @@ impl Engine {
         self.inner.model.render_chat(messages, options)
     }
 
-    /// Makes a restriction ready for a generation. The first call builds the tree of the vocabulary;
-    /// it may block for some tenths of a second.
+    /// Makes a restriction ready for a generation; grammars of earlier calls are kept, within limits.
+    /// The first call builds the tree of the vocabulary; it may block for some tenths of a second.
     ///
     /// # Errors
     /// [`EngineError::Grammar`] when the grammar can not be used, with a path inside of it.
     pub fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError> {
-        Ok(Constraint::compile(self.constraint_vocabulary()?, restriction)?)
+        let (constraint, found) = self.inner.grammars.compile(self.constraint_vocabulary()?, restriction)?;
+        self.inner.metrics.grammar(found);
+        Ok(constraint)
     }
 
     /// The vocabulary for restrictions, built by whoever asks first.

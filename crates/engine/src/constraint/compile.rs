@@ -8,12 +8,10 @@ use serde_json::{Value, json};
 
 use super::error::{GrammarError, first_line};
 use super::vocabulary::ConstraintVocabulary;
-use super::{Constraint, Grammar, Restriction, Starts, schema};
+use super::{Constraint, Grammar, Restriction, Starts, lark, schema};
 
 /// Longest regular expression in bytes.
 const LONGEST_REGEX: usize = 16 << 10;
-/// Longest Lark grammar in bytes.
-const LONGEST_LARK: usize = 64 << 10;
 /// Most brackets inside one another in a regular expression or a grammar: their parsers recurse.
 const DEEPEST: usize = 64;
 /// Most bytes that may be forced at once: they are tokenized anew at each step.
@@ -30,17 +28,52 @@ impl Constraint {
     /// # Errors
     /// When the grammar is invalid, asks for what is not supported, or is too large.
     pub fn compile(vocabulary: &Arc<ConstraintVocabulary>, restriction: &Restriction) -> Result<Self, GrammarError> {
-        let (grammar, json) = top_level(&restriction.grammar)?;
-        let mut parser =
-            vocabulary.factory().create_parser(grammar).map_err(|error| refused(&restriction.grammar, &error))?;
+        Ok(Compiled::new(vocabulary, &restriction.grammar)?.constraint(vocabulary, &restriction.starts))
+    }
+}
+
+/// A grammar that has been compiled for a vocabulary and that no generation has used.
+pub(super) struct Compiled {
+    matcher: Matcher,
+    /// Whether it is one of JSON.
+    json: bool,
+    /// Whether it may hold numbers of JSON.
+    has_numbers: bool,
+    /// Bytes of the lexer's tables.
+    lexer: usize,
+}
+
+impl Compiled {
+    /// Takes some milliseconds, see [`Constraint::compile`].
+    pub(super) fn new(vocabulary: &ConstraintVocabulary, grammar: &Grammar) -> Result<Self, GrammarError> {
+        let (top, json) = top_level(grammar)?;
+        let mut parser = vocabulary.factory().create_parser(top).map_err(|error| refused(grammar, &error))?;
         parser.start_without_prompt();
-        let marker = match &restriction.starts {
+        let lexer = parser.parser.lexer_stats().num_bytes;
+        let mut matcher = Matcher::new(Ok(parser));
+        check_beginning(&mut matcher)?;
+        let has_numbers = match grammar {
+            Grammar::JsonObject | Grammar::JsonSchema(_) | Grammar::CallsOr { .. } => true,
+            Grammar::Lark(lark) => lark.contains("%json"),
+            Grammar::Regex(_) | Grammar::Choice(_) => false,
+        };
+        Ok(Self { matcher, json, has_numbers, lexer })
+    }
+
+    /// A generation's own copy: what it learns of the grammar stays with it, so that neither locks nor
+    /// the limit on what is learned are shared by requests.
+    pub(super) fn constraint(&self, vocabulary: &Arc<ConstraintVocabulary>, starts: &Starts) -> Constraint {
+        let marker = match starts {
             Starts::AtOnce => None,
             Starts::After(marker) => Some(marker.as_str()),
         };
-        let mut matcher = Matcher::new(Ok(parser));
-        check_beginning(&mut matcher)?;
-        Ok(Self::new(Arc::clone(vocabulary), matcher, marker, json))
+        Constraint::new(Arc::clone(vocabulary), self.matcher.deep_clone(), marker, self.json, self.has_numbers)
+    }
+
+    /// About how much memory it takes, for a grammar whose text has `length` bytes: measured by the
+    /// growth of the process.
+    pub(super) fn bytes(&self, length: usize) -> usize {
+        self.lexer + 32 * length
     }
 }
 
@@ -66,9 +99,14 @@ fn top_level(grammar: &Grammar) -> Result<(TopLevelGrammar, bool), GrammarError>
         // `\d` and `\w` are ASCII, as in patterns of a schema: nobody means the digits of all scripts.
         Grammar::Regex(regex) => (TopLevelGrammar::from_regex(&regex_to_lark(checked_regex(regex)?, "dw")), false),
         Grammar::Choice(choices) => (TopLevelGrammar::from_regex(&choices_regex(choices)?), false),
-        Grammar::Lark(lark) => {
-            check_lark(lark)?;
-            (TopLevelGrammar::from_lark(lark.clone()), false)
+        Grammar::Lark(lark) => (TopLevelGrammar::from_lark(lark::checked(lark)?), false),
+        Grammar::CallsOr { calls, answer } => {
+            let mut grammar = TopLevelGrammar::from_lark(lark::checked(calls)?);
+            for mut part in top_level(answer)?.0.grammars {
+                part.name = Some("answer".to_owned());
+                grammar.grammars.push(part);
+            }
+            (grammar, false)
         }
     })
 }
@@ -135,18 +173,8 @@ fn choices_regex(choices: &[String]) -> Result<String, GrammarError> {
     Ok(regex)
 }
 
-fn check_lark(lark: &str) -> Result<(), GrammarError> {
-    if lark.len() > LONGEST_LARK {
-        return Err(too_long("the grammar", lark.len(), LONGEST_LARK));
-    }
-    if lark.contains("::=") {
-        return Err(invalid("'::=' is the notation of GBNF; this engine reads Lark ('start: \"a\" | \"b\"')"));
-    }
-    check_depth(lark)
-}
-
 /// Counts brackets without reading strings and classes: a text that looks too deep is refused.
-fn check_depth(text: &str) -> Result<(), GrammarError> {
+pub(super) fn check_depth(text: &str) -> Result<(), GrammarError> {
     let mut depth = 0usize;
     for byte in text.bytes() {
         match byte {
@@ -162,11 +190,11 @@ fn check_depth(text: &str) -> Result<(), GrammarError> {
     Ok(())
 }
 
-fn invalid(message: &str) -> GrammarError {
+pub(super) fn invalid(message: &str) -> GrammarError {
     GrammarError::new("", "invalid_grammar", message)
 }
 
-fn too_long(what: &str, bytes: usize, limit: usize) -> GrammarError {
+pub(super) fn too_long(what: &str, bytes: usize, limit: usize) -> GrammarError {
     GrammarError::new("", "grammar_too_complex", format!("{what} may have {limit} bytes, got {bytes}"))
 }
 
@@ -179,7 +207,7 @@ fn refused(grammar: &Grammar, error: &dyn std::fmt::Display) -> GrammarError {
         Grammar::JsonObject | Grammar::JsonSchema(_) => ("the schema", "invalid_schema"),
         Grammar::Regex(_) => ("the regular expression", "invalid_grammar"),
         Grammar::Choice(_) => ("the list of choices", "invalid_grammar"),
-        Grammar::Lark(_) => ("the grammar", "invalid_grammar"),
+        Grammar::Lark(_) | Grammar::CallsOr { .. } => ("the grammar", "invalid_grammar"),
     };
     let code = if complex.iter().any(|word| lower.contains(word)) { "grammar_too_complex" } else { code };
     GrammarError::new("", code, format!("{what} can not be used: {reason}"))

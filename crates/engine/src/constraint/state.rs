@@ -8,6 +8,7 @@ use llguidance::toktrie::SimpleVob;
 use super::close::close_json;
 use super::error::{ConstraintError, first_line};
 use super::finish::Finish;
+use super::finite::Run;
 use super::marker::MarkerSearch;
 use super::mask::Mask;
 use super::vocabulary::ConstraintVocabulary;
@@ -28,6 +29,10 @@ pub struct Constraint {
     written: Vec<u8>,
     /// Whether the grammar is one of JSON.
     json: bool,
+    /// As compiled, of what an answer that was cut should rather become: see [`Constraint::closed_as`].
+    preferred: Option<Box<Matcher>>,
+    /// The end of `written`, where the grammar holds numbers of JSON.
+    run: Option<Run>,
     /// The mask for the next token, once asked for.
     mask: Option<SimpleVob>,
 }
@@ -47,9 +52,30 @@ impl Constraint {
         matcher: Matcher,
         marker: Option<&str>,
         json: bool,
+        has_numbers: bool,
     ) -> Self {
+        let run = has_numbers.then(Run::default);
         let search = marker.filter(|marker| !marker.is_empty()).map(MarkerSearch::new);
-        Self { vocabulary, fresh: matcher.clone(), matcher, search, written: Vec::new(), json, mask: None }
+        Self {
+            vocabulary,
+            fresh: matcher.clone(),
+            matcher,
+            search,
+            written: Vec::new(),
+            json,
+            preferred: None,
+            run,
+            mask: None,
+        }
+    }
+
+    /// Prefers the language of `answer`, which is a part of this one, when an answer that was cut is
+    /// closed: otherwise a call could be made up of which the model wrote nothing but a brace.
+    #[must_use]
+    pub fn closed_as(mut self, answer: &Self) -> Self {
+        self.preferred = Some(Box::new(answer.fresh.clone()));
+        self.json = answer.json;
+        self
     }
 
     /// Which tokens may come next; `None`: any, the restriction has not begun. When the text is
@@ -66,9 +92,18 @@ impl Constraint {
         }
         let mask = match self.mask.take() {
             Some(mask) => mask,
-            None => self.matcher.compute_mask_or_eos().map_err(|error| failed(&error))?,
+            None => self.finite_mask()?,
         };
         Ok(Some(Mask::new(self.mask.insert(mask).as_slice())))
+    }
+
+    fn finite_mask(&mut self) -> Result<SimpleVob, ConstraintError> {
+        let mut mask = self.matcher.compute_mask_or_eos().map_err(|error| failed(&error))?;
+        if let Some(run) = &self.run {
+            let may_end = self.matcher.is_accepting().unwrap_or(false);
+            run.limit(&mut mask, &self.vocabulary, may_end);
+        }
+        Ok(mask)
     }
 
     /// Whether it holds already.
@@ -102,7 +137,9 @@ impl Constraint {
             // A token of the mask fails only when the work for it is too much.
             if allowed { failed(&error) } else { ConstraintError::Refused { token } }
         })?;
-        self.written.extend_from_slice(self.vocabulary.bytes(token));
+        let bytes = self.vocabulary.bytes(token);
+        self.written.extend_from_slice(bytes);
+        self.run.iter_mut().for_each(|run| run.push(bytes));
         Ok(())
     }
 
@@ -113,6 +150,7 @@ impl Constraint {
         let tokens = self.vocabulary.spell(&rest).unwrap_or_default();
         if !tokens.is_empty() && trial.try_consume_tokens(&tokens).is_ok_and(|taken| taken == tokens.len()) {
             self.matcher = trial;
+            self.run.iter_mut().for_each(|run| run.push(&rest));
             self.written = rest;
         }
     }
@@ -124,18 +162,6 @@ impl Constraint {
             return Vec::new();
         }
         self.matcher.compute_ff_tokens()
-    }
-
-    /// How many of these tokens, from the first on, could come now one after the other: for guesses that
-    /// are checked before they are decoded. Nothing is accepted. Before the restriction begins: all.
-    pub fn fitting(&mut self, tokens: &[u32]) -> usize {
-        if self.search.is_some() {
-            return tokens.len();
-        }
-        if self.matcher.is_stopped() {
-            return 0;
-        }
-        self.matcher.validate_tokens(tokens).unwrap_or(0)
     }
 
     /// Whether the text is a whole one of the language and nothing but the end may follow.
@@ -164,9 +190,20 @@ impl Constraint {
             return String::new();
         }
         let written = self.shown(text);
-        let finish = Finish::new(&self.vocabulary, self.json);
-        let finished = finish.run(self.fresh.clone(), written.as_bytes());
-        finished.or_else(|| self.json.then(|| close_json(&written)).flatten()).unwrap_or_default()
+        let by_form = || self.json.then(|| close_json(&written)).flatten();
+        self.finished(&written).or_else(by_form).unwrap_or_default()
+    }
+
+    /// The text to a near end of the grammar.
+    fn finished(&self, written: &str) -> Option<String> {
+        let finish = |json, matcher: &Matcher, written: &str| {
+            Finish::new(&self.vocabulary, json).run(matcher.clone(), written.as_bytes())
+        };
+        let Some(preferred) = &self.preferred else { return finish(self.json, &self.fresh, written) };
+        finish(self.json, preferred, written)
+            // Behind a reasoning section white space may lead.
+            .or_else(|| finish(self.json, preferred, written.trim_start()))
+            .or_else(|| finish(false, &self.fresh, written))
     }
 
     /// The restricted text as the caller has it: a character that was cut in two is either missing or

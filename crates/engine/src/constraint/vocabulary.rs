@@ -12,6 +12,7 @@ use llguidance::panic_utils::catch_unwind;
 use llguidance::toktrie::{INVALID_TOKEN, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie, TokenizerEnv};
 
 use super::error::first_line;
+use super::finite::is_of_number;
 
 /// Byte that is never part of UTF-8 text and that llguidance keeps for itself.
 const MARKER_BYTE: u8 = 0xff;
@@ -35,6 +36,8 @@ pub(crate) struct Words {
 pub struct ConstraintVocabulary {
     factory: ParserFactory,
     control: HashMap<u32, Vec<u8>>,
+    /// Tokens that hold an exponent of a number with its digits; few vocabularies have any.
+    exponents: Vec<u32>,
     /// For each byte the token that is this byte alone.
     single: Vec<Option<u32>>,
 }
@@ -69,6 +72,7 @@ impl ConstraintVocabulary {
             }
         }
         let single = single_bytes(&bytes);
+        let exponents = with_exponents(&bytes);
         let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let info = TokRxInfo::new(size, ends.first().copied().unwrap_or(INVALID_TOKEN));
         let trie = TokTrie::from(&info, &bytes);
@@ -79,7 +83,7 @@ impl ConstraintVocabulary {
             .map_err(|error| error.to_string())?;
         factory.quiet();
         *factory.limits_mut() = limits();
-        Ok(Self { factory, control, single })
+        Ok(Self { factory, control, exponents, single })
     }
 
     pub(super) fn factory(&self) -> &ParserFactory {
@@ -105,6 +109,11 @@ impl ConstraintVocabulary {
         self.trie().eos_tokens().contains(&token)
     }
 
+    /// Tokens that hold an exponent of a number with its digits.
+    pub(super) fn with_exponents(&self) -> &[u32] {
+        &self.exponents
+    }
+
     /// The token that is this byte alone.
     pub(super) fn single(&self, byte: u8) -> Option<u32> {
         self.single.get(usize::from(byte)).copied().flatten()
@@ -126,6 +135,15 @@ fn limits() -> ParserLimits {
         verbose_errors: false,
         ..ParserLimits::default()
     }
+}
+
+fn with_exponents(words: &[Vec<u8>]) -> Vec<u32> {
+    let holds = |word: &[u8]| {
+        let number = word.iter().take_while(|byte| is_of_number(**byte));
+        let exponent = number.skip_while(|byte| !matches!(byte, b'e' | b'E'));
+        exponent.filter(|byte| byte.is_ascii_digit()).count() > 0
+    };
+    (0u32..).zip(words).filter(|(_, word)| holds(word)).map(|(token, _)| token).collect()
 }
 
 fn single_bytes(words: &[Vec<u8>]) -> Vec<Option<u32>> {

@@ -12,7 +12,7 @@ use super::echo::Echo;
 use super::generate::{Generate, no_text};
 use super::structured;
 use super::unsupported::refuse;
-use crate::constraint::{Constraint, Restriction, Starts, prepare_schema};
+use crate::constraint::{Constraint, Grammar, Restriction, Starts, prepare_schema};
 use crate::error::EngineError;
 use crate::model::ModelCard;
 use crate::options::SamplingDefaults;
@@ -73,18 +73,25 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
         end: engine.tokenize(reasoning::FORCED_END, false, true),
         budget: Some(budget),
     });
-    let restriction = match tool_calls::restriction(format, &with_checked_schemas(&tools)?, open) {
-        Some(restriction) => Some((restriction, "tools".to_owned())),
-        None => structured.map(|(grammar, param)| (Restriction { grammar, starts: reasoning::starts(open) }, param)),
+    let answer = structured.as_ref().map(|(grammar, _)| grammar);
+    let calls = tool_calls::restriction(format, &with_checked_schemas(&tools)?, open, answer);
+    let either = calls.as_ref().is_some_and(|calls| matches!(calls.grammar, Grammar::CallsOr { .. }));
+    // By itself as well: its errors are its own, and an answer that was cut is closed as one.
+    let answer = structured.filter(|_| either || calls.is_none());
+    let answer = answer.map(|(grammar, param)| (Restriction { grammar, starts: reasoning::starts(open) }, param));
+    let answer = compiled(engine, answer)?;
+    let calls = compiled(engine, calls.map(|calls| (calls, "tools".to_owned())))?;
+    let constraint = match (calls, answer) {
+        (Some(calls), Some(answer)) => Some(calls.closed_as(&answer)),
+        (calls, answer) => calls.or(answer),
     };
-    let constraint = compiled(engine, restriction)?;
     let shape = Shape { params, max_tokens: request.max_tokens, n, logprobs: request.logprobs, constraint, thinking };
     Ok(Job {
         generations: shape.generations(&[prompt], &request.sampling),
         per_prompt: n as usize,
         echoes: Vec::new(),
         logprobs: request.logprobs.top.is_some(),
-        reading: Reading::new(format, &tools, open).map(Arc::new),
+        reading: Reading::new(format, &tools, open, either).map(Arc::new),
         stream: request.stream,
         include_usage: request.stream_options.include_usage,
     })

@@ -6,7 +6,7 @@ use super::family::Family;
 use super::scan::{Scanner, Step};
 
 /// Longest text between a marker and the arguments in bytes.
-const LONGEST_HEADER: usize = 256;
+pub(super) const LONGEST_HEADER: usize = 256;
 
 /// What became known of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,18 @@ pub(super) enum Part {
     Start(String),
     /// Text of the arguments to append.
     Arguments(String),
+}
+
+/// A call under way, in one of the formats.
+pub(super) trait Call: std::fmt::Debug + Send + Sync {
+    /// [`Part::Start`] has gone out.
+    fn started(&self) -> bool;
+
+    /// All that was read, from the marker on.
+    fn into_raw(self: Box<Self>) -> String;
+
+    /// Takes the next character. `known`: the names of the tools.
+    fn push(&mut self, char: char, known: &[String], parts: &mut Vec<Part>) -> Progress;
 }
 
 /// How the call goes on.
@@ -59,6 +71,8 @@ pub(super) struct CallReader {
     state: State,
     /// The name stands in a header: the call ends with its arguments.
     headed: bool,
+    /// Only with blanks behind the colons it is a call.
+    spaced: bool,
     name: Option<String>,
     /// Arguments that came before the name.
     early: Option<String>,
@@ -66,9 +80,10 @@ pub(super) struct CallReader {
 }
 
 impl CallReader {
-    /// A call as one object; the next character is its brace. `raw`: what was read before.
-    pub(super) fn object(family: Family, raw: String) -> Self {
-        Self::new(family, raw, State::Open, false)
+    /// A call as one object; the next character is its brace. `raw`: what was read before; `spaced`: it
+    /// has blanks behind the colons, or is no call.
+    pub(super) fn object(family: Family, raw: String, spaced: bool) -> Self {
+        Self { spaced, ..Self::new(family, raw, State::Open, false) }
     }
 
     /// A call with its name in front of the arguments.
@@ -77,25 +92,7 @@ impl CallReader {
     }
 
     fn new(family: Family, raw: String, state: State, headed: bool) -> Self {
-        Self { family, raw, state, headed, name: None, early: None, started: false }
-    }
-
-    /// [`Part::Start`] has gone out.
-    pub(super) fn started(&self) -> bool {
-        self.started
-    }
-
-    pub(super) fn into_raw(self) -> String {
-        self.raw
-    }
-
-    /// Takes the next character. `known`: the names of the tools.
-    pub(super) fn push(&mut self, char: char, known: &[String], parts: &mut Vec<Part>) -> Progress {
-        let progress = self.advance(char, known, parts);
-        if progress != Progress::Broken {
-            self.raw.push(char);
-        }
-        progress
+        Self { family, raw, state, headed, spaced: false, name: None, early: None, started: false }
     }
 
     fn advance(&mut self, char: char, known: &[String], parts: &mut Vec<Part>) -> Progress {
@@ -123,6 +120,9 @@ impl CallReader {
                 self.go(State::Value(field, Scanner::new(), String::new()))
             }
             State::Colon(_) => Progress::Broken,
+            State::Value(_, _, text) if self.spaced && char != ' ' && text.is_empty() && self.raw.ends_with(':') => {
+                Progress::Broken
+            }
             State::Value(..) => self.in_value(char, known, parts),
             State::Header(header) if char != '{' => {
                 header.push(char);
@@ -237,6 +237,24 @@ impl CallReader {
     }
 }
 
+impl Call for CallReader {
+    fn started(&self) -> bool {
+        self.started
+    }
+
+    fn into_raw(self: Box<Self>) -> String {
+        self.raw
+    }
+
+    fn push(&mut self, char: char, known: &[String], parts: &mut Vec<Part>) -> Progress {
+        let progress = self.advance(char, known, parts);
+        if progress != Progress::Broken {
+            self.raw.push(char);
+        }
+        progress
+    }
+}
+
 const KEYS: [(&str, Field); 5] = [
     ("name", Field::Name),
     ("arguments", Field::Arguments),
@@ -260,7 +278,7 @@ fn object_text(text: String) -> Option<String> {
     }
 }
 
-fn append(parts: &mut Vec<Part>, text: &str) {
+pub(super) fn append(parts: &mut Vec<Part>, text: &str) {
     if text.is_empty() {
         return;
     }

@@ -1,5 +1,6 @@
 //! Which format of tool calls a model was trained on, as its chat template shows it.
 
+use super::tagged::{GLM, QWEN, Tags};
 use crate::chat_format::uses;
 
 /// A format of tool calls.
@@ -15,6 +16,11 @@ pub enum Family {
     MistralArgs,
     /// `<｜tool▁call▁begin｜>name<｜tool▁sep｜>{…}<｜tool▁call▁end｜>`: DeepSeek V3 and R1 of 2025.
     DeepSeek,
+    /// `<tool_call><function=name><parameter=key>value</parameter></function></tool_call>` in lines:
+    /// Qwen3-Coder, Qwen 3.5.
+    QwenTags,
+    /// `<tool_call>name<arg_key>key</arg_key><arg_value>value</arg_value></tool_call>`: GLM since 4.5.
+    GlmTags,
     /// The template knows no tools, or a format that is not known here: the tools are listed in a
     /// system message, and a call is `{"name": …, "arguments": …}`.
     Generic,
@@ -26,6 +32,10 @@ pub(crate) const MARKERS: &[&str] = &[
     "</think>",
     "<tool_call>",
     "</tool_call>",
+    "<arg_key>",
+    "</arg_key>",
+    "<arg_value>",
+    "</arg_value>",
     "<|python_tag|>",
     "[TOOL_CALLS]",
     "[ARGS]",
@@ -56,8 +66,10 @@ impl Family {
         match source {
             _ if source.contains("[TOOL_CALLS]") && source.contains("[ARGS]") => Self::MistralArgs,
             _ if source.contains("[TOOL_CALLS]") => Self::Mistral,
-            // Calls as XML (Qwen3-Coder, GLM) are not read here.
-            _ if source.contains("<function=") || source.contains("<arg_key>") => Self::Generic,
+            _ if source.contains("<tool_call>") && source.contains("<arg_key>") => Self::GlmTags,
+            _ if ["<tool_call>", "<function=", "<parameter="].iter().all(|tag| source.contains(tag)) => Self::QwenTags,
+            // Others put JSON into that tag, or other tags around it, which is not read here.
+            _ if source.contains("<function=") => Self::Generic,
             _ if source.contains(CALL_BEGIN) => Self::DeepSeek,
             _ if source.contains("<tool_call>") && source.contains(ARGUMENTS) => Self::Hermes,
             _ if source.contains("ipython") && !source.contains(ARGUMENTS) => Self::Llama3,
@@ -68,7 +80,9 @@ impl Family {
     /// What begins a call.
     pub(super) fn opens(self) -> &'static [&'static str] {
         match self {
-            Self::Hermes => &["<tool_call>"],
+            Self::Hermes | Self::GlmTags => &["<tool_call>"],
+            // The outer tag is forgotten now and then.
+            Self::QwenTags => &["<tool_call>", "<function="],
             Self::Llama3 => &["<|python_tag|>"],
             Self::Mistral | Self::MistralArgs => &["[TOOL_CALLS]"],
             Self::DeepSeek => &[CALLS_BEGIN, CALL_BEGIN],
@@ -80,10 +94,19 @@ impl Family {
     /// What may stand after a call and is no text.
     pub(super) fn closes(self) -> &'static [&'static str] {
         match self {
-            Self::Hermes => &["</tool_call>"],
-            Self::Llama3 | Self::Mistral | Self::MistralArgs => &[],
+            Self::Hermes | Self::QwenTags => &["</tool_call>"],
+            Self::Llama3 | Self::GlmTags | Self::Mistral | Self::MistralArgs => &[],
             Self::DeepSeek => &["```", CALL_END, CALLS_END],
             Self::Generic => &["```", "</tool_call>"],
+        }
+    }
+
+    /// The tags that the arguments stand in; `None`: they are JSON.
+    pub(super) fn tags(self) -> Option<&'static Tags> {
+        match self {
+            Self::QwenTags => Some(&QWEN),
+            Self::GlmTags => Some(&GLM),
+            _ => None,
         }
     }
 
@@ -124,7 +147,8 @@ mod tests {
     fn families_are_read_off_templates() {
         for (source, wanted) in [
             ("{% if tools %}<tool_call>{\\\"name\\\": x, \\\"arguments\\\": y}{% endif %}", Family::Hermes),
-            ("{% if tools %}<tool_call>name<arg_key>\"arguments\"{% endif %}", Family::Generic),
+            ("{% if tools %}<tool_call>name<arg_key>\"arguments\"{% endif %}", Family::GlmTags),
+            ("{% if tools %}<tool_call><function=x><parameter=y>{% endif %}", Family::QwenTags),
             ("{% if tools %}<tool_call>{% endif %}", Family::Generic),
             ("{{ '<tool_call>' }}{{ message.tools }}{{ 'tools' }}", Family::Generic),
             ("{%- for t in tools %}ipython{% endfor %}", Family::Llama3),

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use lla_protocol::openai::FinishReason;
 
-use super::call::{CallReader, Part, Progress};
+use super::call::{Call, CallReader, Part, Progress};
 use super::marker::{is_beginning, safe_length};
 use super::reading::{Event, Reading};
+use super::tagged::TaggedReader;
 use crate::error::EngineError;
 use crate::reasoning::{CLOSE, OPEN};
 
@@ -18,11 +19,13 @@ enum State {
     Reasoning { fresh: bool },
     /// Free text.
     Text,
+    /// Text in which no call is looked for.
+    Plain,
     /// Behind a marker or a call, where the next call may begin. `raw`: what was read since the marker;
     /// `after`: behind a call; `list`: in brackets.
     Between { raw: String, after: bool, list: bool },
     /// In a call.
-    Call { call: CallReader, list: bool },
+    Call { call: Box<dyn Call>, list: bool },
 }
 
 /// Reads one choice.
@@ -77,7 +80,7 @@ impl Reader {
         match std::mem::replace(&mut self.state, State::Text) {
             State::Start { strip: true } => self.content(held.trim()),
             State::Text if self.begun > self.dropped => self.content(held.trim_end()),
-            State::Start { .. } | State::Text => self.content(&held),
+            State::Start { .. } | State::Text | State::Plain => self.content(&held),
             State::Reasoning { fresh: true } => self.reasoning(held.trim()),
             State::Reasoning { fresh: false } => self.reasoning(held.trim_end()),
             State::Between { after: true, .. } if self.reading.family.closes().contains(&held.trim()) => {}
@@ -98,6 +101,12 @@ impl Reader {
             State::Start { strip } => self.start(strip),
             State::Reasoning { fresh } => self.in_reasoning(fresh),
             State::Text => self.text(),
+            State::Plain => {
+                let all = std::mem::take(&mut self.held);
+                self.content(&all);
+                self.state = State::Plain;
+                false
+            }
             State::Between { raw, after, list } => self.between(raw, after, list),
             State::Call { call, list } => self.call(call, list),
         }
@@ -123,11 +132,22 @@ impl Reader {
             self.state = State::Between { raw: String::new(), after: false, list: false };
             return true;
         }
+        let opens = self.reading.family.opens();
+        if self.reading.either && is_beginning(said, opens) {
+            self.state = State::Start { strip };
+            return false;
+        }
+        let begins_call = opens.iter().any(|open| said.starts_with(open));
         if strip {
             self.held = said.to_owned();
         }
-        self.state = State::Text;
+        self.state = if begins_call { State::Text } else { self.no_call() };
         true
+    }
+
+    /// How it goes on with what is no call.
+    fn no_call(&self) -> State {
+        if self.reading.either { State::Plain } else { State::Text }
     }
 
     fn in_reasoning(&mut self, fresh: bool) -> bool {
@@ -209,7 +229,10 @@ impl Reader {
                 rest = &rest[close.len()..];
             } else if first == '{' {
                 let raw = if after { String::new() } else { std::mem::take(&mut raw) };
-                break Some(State::Call { call: CallReader::object(family, raw), list });
+                let is_spaced = self.reading.either;
+                break Some(State::Call { call: Box::new(CallReader::object(family, raw, is_spaced)), list });
+            } else if let Some(call) = self.tagged(&raw).filter(|_| !after) {
+                break Some(State::Call { call: Box::new(call), list });
             } else if (first == '[' && !list && !after)
                 || (after && matches!(first, ',' | ';'))
                 || (first == ']' && list)
@@ -218,9 +241,10 @@ impl Reader {
                 raw.push(first);
                 rest = &rest[1..];
             } else if !after && family.has_header() && !list {
-                break Some(State::Call { call: CallReader::headed(family, std::mem::take(&mut raw)), list });
+                let call = Box::new(CallReader::headed(family, std::mem::take(&mut raw)));
+                break Some(State::Call { call, list });
             } else {
-                break Some(State::Text);
+                break Some(self.no_call());
             }
         };
         self.held = rest.to_owned();
@@ -231,7 +255,7 @@ impl Reader {
             }
             Some(state) => {
                 // No call after all.
-                if matches!(state, State::Text) && !after {
+                if matches!(state, State::Text | State::Plain) && !after {
                     self.content(&raw);
                 }
                 self.state = state;
@@ -240,7 +264,12 @@ impl Reader {
         }
     }
 
-    fn call(&mut self, mut call: CallReader, list: bool) -> bool {
+    /// A call in tags, in the formats that have them.
+    fn tagged(&self, raw: &str) -> Option<TaggedReader> {
+        TaggedReader::new(self.reading.family, raw, &self.reading.parameters)
+    }
+
+    fn call(&mut self, mut call: Box<dyn Call>, list: bool) -> bool {
         let held = std::mem::take(&mut self.held);
         let mut parts = Vec::new();
         for (place, char) in held.char_indices() {
@@ -256,7 +285,7 @@ impl Reader {
                     self.hand_on(parts);
                     self.held = held[place..].to_owned();
                     self.drop_call(call);
-                    self.state = State::Text;
+                    self.state = self.no_call();
                     return true;
                 }
             }
@@ -292,7 +321,7 @@ impl Reader {
     }
 
     /// Shows as text what looked like a call: nothing that the model said is lost.
-    fn drop_call(&mut self, call: CallReader) {
+    fn drop_call(&mut self, call: Box<dyn Call>) {
         if call.started() {
             let index = self.begun.saturating_sub(1);
             if !self.is_surplus(index) {

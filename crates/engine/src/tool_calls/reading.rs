@@ -3,6 +3,7 @@
 use lla_protocol::openai::{ToolChoice, Tools};
 
 use super::family::Family;
+use super::values::{Types, of_parameters};
 use crate::chat_format::ChatFormat;
 
 /// What to look for in an answer.
@@ -12,6 +13,8 @@ pub struct Reading {
     pub family: Family,
     /// The tools that may be called; none: calls are not looked for.
     pub names: Vec<String>,
+    /// What the parameters of each tool may be, for formats that write values bare.
+    pub parameters: Vec<(String, Vec<(String, Types)>)>,
     /// More than one call is handed on.
     pub parallel: bool,
     /// An answer without a call is an error.
@@ -22,22 +25,28 @@ pub struct Reading {
     pub thinks: bool,
     /// The prompt leaves the model in one.
     pub open: bool,
+    /// The answer is calls and nothing else, or a text of a form that the caller asked for. Calls begin
+    /// it then; one without a marker has blanks behind its colons, which JSON of a schema has not.
+    pub either: bool,
 }
 
 impl Reading {
-    /// What to look for in answers to a request; `None`: they are plain text.
+    /// What to look for in answers to a request; `None`: they are plain text. `either`: see the field.
     #[must_use]
-    pub fn new(format: &ChatFormat, tools: &Tools, open: bool) -> Option<Self> {
+    pub fn new(format: &ChatFormat, tools: &Tools, open: bool, either: bool) -> Option<Self> {
         let names =
             if tools.callable() { tools.tools.iter().map(|tool| tool.name.clone()).collect() } else { Vec::new() };
+        let described = tools.tools.iter().filter(|_| format.family.tags().is_some());
         let reading = Self {
             family: format.family,
             names,
+            parameters: described.map(|tool| (tool.name.clone(), of_parameters(tool))).collect(),
             parallel: tools.parallel,
             forced: tools.forced(),
             named: tools.choice == ToolChoice::Named,
             thinks: format.reasoning.thinks || open,
             open,
+            either,
         };
         (reading.thinks || !reading.names.is_empty()).then_some(reading)
     }

@@ -8,15 +8,30 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::chat_format::ChatFormat;
+use crate::constraint::tests::vocabulary;
 use crate::constraint::{Grammar, Starts};
 use crate::error::EngineError;
 use crate::reasoning::Reasoning;
 
+mod either;
 mod golden;
+mod tagged;
 
 fn reading(family: Family) -> Reading {
     let names = vec!["now".to_owned(), "add".to_owned()];
-    Reading { family, names, parallel: true, forced: false, named: false, thinks: true, open: false }
+    let parameters =
+        vec![("now".to_owned(), vec![("zone".to_owned(), Types::of_schema(&json!({"type": "string"}), &Value::Null))])];
+    Reading {
+        family,
+        names,
+        parameters,
+        parallel: true,
+        forced: false,
+        named: false,
+        thinks: true,
+        open: false,
+        either: false,
+    }
 }
 
 /// What an answer comes to.
@@ -151,6 +166,65 @@ const ANSWERS: &[(Family, &str, &str, &[&str])] = &[
         "",
         &["now {\"a\": 1}"],
     ),
+    // Qwen3-Coder.
+    (
+        Family::QwenTags,
+        "I look.\n\n<tool_call>\n<function=now>\n<parameter=zone>\n12\n</parameter>\n<parameter=n>\n12\n</parameter>\n</function>\n</tool_call>\n<tool_call>\n<function=add>\n</function>\n</tool_call>",
+        "I look.",
+        &["now {\"zone\": \"12\", \"n\": 12}", "add {}"],
+    ),
+    (
+        Family::QwenTags,
+        "<function=now>\n<parameter=zone>\n  a \"b\"\n\n<c> </para\n</parameter>\n<parameter=n>True</parameter></function>",
+        "",
+        &["now {\"zone\": \"  a \\\"b\\\"\\n\\n<c> </para\", \"n\": true}"],
+    ),
+    (
+        Family::QwenTags,
+        "<tool_call>\n<function=now>\n<parameter=zone>\n\n</parameter>\n<parameter=n>\n[1, \"x\n</parameter>\n</function>\n</tool_call>",
+        "",
+        &["now {\"zone\": \"\", \"n\": \"[1, \\\"x\"}"],
+    ),
+    (Family::QwenTags, "<tool_call>{\"name\": \"now\", \"arguments\": {}}</tool_call>", "", &["now {}"]),
+    (
+        Family::QwenTags,
+        "<tool_call>\n<function=rm>\n</function>\n</tool_call>",
+        "<tool_call>\n<function=rm>\n</function>\n</tool_call>",
+        &[],
+    ),
+    (
+        Family::QwenTags,
+        "<tool_call>\n<function=now>\n<parameter=zone>\nUTC\n</parameter>\noops",
+        "<tool_call>\n<function=now>\n<parameter=zone>\nUTC\n</parameter>\noops",
+        &[],
+    ),
+    (
+        Family::QwenTags,
+        "<tool_call>\n<function=now>\n<parameter=zone>\nUTC\n</parameter>\n<parameter=zone>\nCET\n</parameter>\n</function>",
+        "<tool_call>\n<function=now>\n<parameter=zone>\nUTC\n</parameter>\n<parameter=zone>\nCET\n</parameter>\n</function>",
+        &[],
+    ),
+    // GLM 4.5 and 4.6, then 4.7.
+    (
+        Family::GlmTags,
+        "I look.\n<tool_call>now\n<arg_key>zone</arg_key>\n<arg_value>a\nb</arg_value>\n<arg_key>n</arg_key>\n<arg_value>{\"k\": [1]}</arg_value>\n</tool_call>\n<tool_call>add\n</tool_call>",
+        "I look.",
+        &["now {\"zone\": \"a\\nb\", \"n\": {\"k\": [1]}}", "add {}"],
+    ),
+    (
+        Family::GlmTags,
+        "<tool_call>now<arg_key>zone</arg_key><arg_value> 1 </arg_value></tool_call><tool_call>add</tool_call>",
+        "",
+        &["now {\"zone\": \" 1 \"}", "add {}"],
+    ),
+    (
+        Family::GlmTags,
+        "<tool_call>now <arg_key>n</arg_key> <arg_value>x</arg_value> </tool_call>",
+        "",
+        &["now {\"n\": \"x\"}"],
+    ),
+    (Family::GlmTags, "<tool_call>nowhere\n</tool_call>", "<tool_call>nowhere\n</tool_call>", &[]),
+    (Family::GlmTags, "<tool_call>now\n<arg_key>zone", "<tool_call>now\n<arg_key>zone", &[]),
     // Models that were not trained to call.
     (Family::Generic, " {\"name\": \"now\", \"arguments\": {}}", "", &["now {}"]),
     (
@@ -250,6 +324,17 @@ fn texts() -> impl Strategy<Value = String> {
         "<｜tool▁call▁begin｜>",
         "now<｜tool▁sep｜>{}",
         "<｜tool▁call▁end｜>",
+        "<function=now>",
+        "<parameter=zone>",
+        "<parameter=n>",
+        "</parameter>",
+        "</function>",
+        "now",
+        "<arg_key>zone</arg_key>",
+        "<arg_key>n</arg_key>",
+        "<arg_value>",
+        "</arg_value>",
+        "1",
     ];
     let made =
         proptest::collection::vec(proptest::sample::select(words.to_vec()), 0..12).prop_map(|words| words.concat());
@@ -258,16 +343,16 @@ fn texts() -> impl Strategy<Value = String> {
 }
 
 fn families() -> impl Strategy<Value = Family> {
-    use Family::{DeepSeek, Generic, Hermes, Llama3, Mistral, MistralArgs};
-    proptest::sample::select(vec![Hermes, Llama3, Mistral, MistralArgs, DeepSeek, Generic])
+    use Family::{DeepSeek, Generic, GlmTags, Hermes, Llama3, Mistral, MistralArgs, QwenTags};
+    proptest::sample::select(vec![Hermes, Llama3, Mistral, MistralArgs, DeepSeek, QwenTags, GlmTags, Generic])
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn cuts_do_not_matter(text in texts(), family in families(), open: bool, cuts in proptest::collection::vec(0_usize..80, 0..6)) {
-        let asked = || Reading { open, ..reading(family) };
+    fn cuts_do_not_matter(text in texts(), family in families(), open: bool, either: bool, cuts in proptest::collection::vec(0_usize..80, 0..6)) {
+        let asked = || Reading { open, either, ..reading(family) };
         let whole = read(asked(), &[&text], FinishReason::Stop).expect("read");
         let mut places: Vec<usize> = cuts.into_iter().filter(|&cut| text.is_char_boundary(cut)).collect();
         places.extend([0, text.len()]);
@@ -303,7 +388,7 @@ fn format(family: Family, control: &[(&str, u32)]) -> ChatFormat {
 }
 
 fn lark(format: &ChatFormat, tools: &Tools, open: bool) -> (String, Starts) {
-    let restriction = restriction(format, tools, open).expect("restricted");
+    let restriction = restriction(format, tools, open, None).expect("restricted");
     let Grammar::Lark(lark) = restriction.grammar else { panic!("not Lark") };
     (lark, restriction.starts)
 }
@@ -344,8 +429,8 @@ fn forced_calls_have_the_familys_own_form() {
 #[test]
 fn a_chosen_call_is_held_to_strict_schemas_only() {
     let hermes = format(Family::Hermes, &[]);
-    assert_eq!(restriction(&hermes, &tools(&json!("auto"), false, true), false), None);
-    assert_eq!(restriction(&hermes, &tools(&json!("none"), true, true), false), None);
+    assert_eq!(restriction(&hermes, &tools(&json!("auto"), false, true), false, None), None);
+    assert_eq!(restriction(&hermes, &tools(&json!("none"), true, true), false, None), None);
     let (text, starts) = lark(&hermes, &tools(&json!("auto"), true, false), true);
     assert_eq!(starts, Starts::After("<tool_call>".to_owned()));
     assert!(text.starts_with("start: \"\\n\" call \"\\n\" \"</tool_call>\"\n"), "{text}");

@@ -2,10 +2,10 @@
 
 use lla_engine::sampler::SamplingParams;
 use lla_engine::template::TemplateOptions;
-use lla_engine::{Engine, EngineError, GenerateRequest, Output};
+use lla_engine::{Engine, EngineError, EngineOptions, GenerateRequest, Output};
 use lla_protocol::openai::{FinishReason, Message, Role};
 
-use crate::model::{Answer, engine, engine_alone, read};
+use crate::model::{Answer, engine, engine_alone, model_path, read};
 
 fn request(engine: &Engine, prompt: &str, max_tokens: u32) -> GenerateRequest {
     GenerateRequest {
@@ -191,6 +191,43 @@ async fn log_probabilities_belong_to_the_text() {
     }
     // Greedy: what was chosen was the likeliest.
     assert!(tokens.iter().all(|place| place.chosen.token == place.top[0].token));
+}
+
+/// A prompt that loses its cells half-way is computed again from its beginning, and scored once.
+#[tokio::test]
+async fn a_prompt_that_is_preempted_is_scored_once() {
+    let Some(model) = model_path() else { return };
+    // Few prompt tokens per step, so that the one before grows into the cells of the prompt while that is
+    // computed: 380 + 500 tokens fit with what admission leaves free, 525 + 500 do not.
+    let options = EngineOptions {
+        model,
+        context: Some(1024),
+        kv_tokens: Some(1024),
+        slots: 2,
+        prefill_chunk: Some(2),
+        drafts: false,
+        ..EngineOptions::default()
+    };
+    let engine = Engine::start(&options).expect("the engine starts");
+    let mut older = request(&engine, &"word ".repeat(600), 220);
+    older.prompt.truncate(380);
+    let mut scored = request(&engine, &"One two three four. ".repeat(200), 0);
+    scored.prompt.truncate(500);
+    (scored.logprobs, scored.prompt_logprobs) = (Some(0), true);
+    let prompt = scored.prompt.clone();
+    let mut older = engine.generate(older).expect("accepted");
+    older.recv().await.expect("it decodes");
+    let mut receiver = engine.generate(scored).expect("accepted");
+    let mut tokens = Vec::new();
+    while let Some(output) = receiver.recv().await {
+        if let Output::Prompt(places) = output {
+            tokens.extend(places.iter().map(|place| place.chosen.token));
+        }
+    }
+    let told = engine.metrics().render().expect("text");
+    let preemptions = told.lines().find(|line| line.starts_with("vllm:num_preemptions_total")).expect("counted");
+    assert!(preemptions.ends_with(" 1"), "{preemptions}");
+    assert_eq!(tokens, prompt[1..]);
 }
 
 #[tokio::test]

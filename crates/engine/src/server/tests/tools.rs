@@ -80,6 +80,30 @@ async fn forced_calls_are_restricted_and_must_come() {
 }
 
 #[tokio::test]
+async fn tools_and_a_form_of_the_answer_leave_both_open() {
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}});
+    let request = chat_body(&tools(&json!({"response_format": format})));
+    let said: &[&str] = &["{\"city\":", "\"<tool_call>\"}"];
+    let (server, engine) = served_as(Behaviour::Say(said), HERMES).await;
+    let choice = server.post("/v1/chat/completions", &request).await.json()["choices"][0].clone();
+    assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&json!(said.concat()), &json!("stop")));
+    let compiled = std::mem::take(&mut *engine.compiled.lock().expect("lock"));
+    assert!(matches!(compiled.last().expect("restricted").grammar, Grammar::CallsOr { .. }), "{compiled:?}");
+
+    let call: &[&str] = &["<tool_call>\n{\"name\": \"now\", \"argu", "ments\": {\"zone\": \"UTC\"}}\n</tool_call>"];
+    let (server, _engine) = served_as(Behaviour::Say(call), HERMES).await;
+    let choice = server.post("/v1/chat/completions", &request).await.json()["choices"][0].clone();
+    assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&json!(null), &json!("tool_calls")));
+    assert_eq!(choice["message"]["tool_calls"][0]["function"]["arguments"], "{\"zone\": \"UTC\"}");
+
+    let (server, _engine) = served_as(Behaviour::Say(said), HERMES).await;
+    let unsupported = json!({"response_format": {"type": "json_schema", "json_schema": {"schema": {"not": {}}}}});
+    let error = error_of(&server.post("/v1/chat/completions", &chat_body(&tools(&unsupported))).await);
+    assert_eq!(error["param"], "response_format.json_schema.schema.not");
+}
+
+#[tokio::test]
 async fn what_is_no_call_is_text() {
     let broken: &[&str] = &["<tool_call>{\"name\": \"now\", \"arguments\": {\"zone\": ", "oops}}</tool_call>"];
     let (server, _engine) = served_as(Behaviour::Say(broken), HERMES).await;

@@ -27,6 +27,13 @@ const CASES: &[Case] = &[
     case!("hermes3", Family::Hermes, false, &["<|begin_of_text|>", "<|im_end|>", "<|im_start|>"]),
     case!("mistral_nemo", Family::Mistral, false, &["<s>", "</s>", "[INST]", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]"]),
     case!("mistral_small", Family::MistralArgs, false, &["<s>", "</s>", "[INST]", "[TOOL_CALLS]", "[ARGS]"]),
+    case!("qwen3_coder", Family::QwenTags, false, &["<|endoftext|>", "<|im_end|>", "<|im_start|>"]),
+    case!(
+        "glm45",
+        Family::GlmTags,
+        true,
+        &["<|endoftext|>", "<|user|>", "<|assistant|>", "<|observation|>", "[gMASK]"]
+    ),
     case!(
         "deepseek_r1_distill",
         Family::Generic,
@@ -92,6 +99,8 @@ fn open_reasoning_is_seen_at_the_end_of_the_prompt() {
         ("deepseek_v31", json!({}), false),
         ("qwen3", json!({"enable_thinking": false}), false),
         ("qwen3", json!({}), false),
+        ("glm45", json!({"enable_thinking": false}), false),
+        ("glm45", json!({}), false),
     ] {
         let (_, source, ..) = CASES.iter().find(|case| case.0 == name).expect("a case");
         let template =
