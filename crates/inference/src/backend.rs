@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Serialize, Serializer};
 
-use crate::{ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream};
+use crate::{ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, ScoreRequest, Scores};
 
 /// A server that runs models: an engine process, an HTTP server, a mock.
 ///
@@ -50,6 +50,15 @@ pub trait Backend: Send + Sync {
         })
     }
 
+    /// Tells how likely texts are. Nothing is written.
+    ///
+    /// # Errors
+    /// When the request is refused or the backend can not serve it; by default, always, with the code
+    /// `unsupported_model`: see [`Error::is_unsupported`].
+    async fn score(&self, request: ScoreRequest) -> Result<Scores, Error> {
+        Err(no_scores(self.name(), &request.model))
+    }
+
     /// Counts the prompt tokens of a chat request as the model would see it.
     ///
     /// # Errors
@@ -58,6 +67,15 @@ pub trait Backend: Send + Sync {
 
     /// Asks the server for a sign of life; returns within a few seconds, whatever happens.
     async fn health(&self) -> BackendHealth;
+}
+
+/// What a backend says that can not score.
+pub(crate) fn no_scores(backend: &str, model: &str) -> Error {
+    Error::InvalidRequest {
+        message: format!("the backend '{backend}' can not score texts: '{model}' can not be used here"),
+        param: Some("model".to_owned()),
+        code: Some("unsupported_model".to_owned()),
+    }
 }
 
 /// A model as its backend describes it.

@@ -33,6 +33,7 @@ pub use status::{BackendStatus, FleetModel, ModelState, Snapshot};
 use crate::driver::BuildError;
 use crate::{
     Backend, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, OpenAiBackend, Route,
+    ScoreRequest, Scores,
 };
 
 /// Servers are asked this often for their models.
@@ -171,6 +172,17 @@ impl Fleet {
             return engine.embed(&request).await;
         }
         self.server(route)?.embed(request).await
+    }
+
+    /// Has the route's backend tell how likely texts are.
+    ///
+    /// # Errors
+    /// Like [`Fleet::chat`].
+    pub async fn score(&self, route: &Route, request: ScoreRequest) -> Result<Scores, Error> {
+        if let Some(engine) = self.engine(route) {
+            return engine.score(&request).await;
+        }
+        self.server(route)?.score(request).await
     }
 
     /// Counts the prompt tokens of a chat request as the route's model would see it.

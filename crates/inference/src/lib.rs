@@ -18,6 +18,7 @@ pub mod fleet;
 pub mod mock;
 pub mod request;
 pub mod route;
+pub mod score;
 
 pub use backend::{Backend, BackendHealth, ModelInfo};
 pub use driver::{BuildError, Dialect, HttpBackendConfig, OpenAiBackend, Timeouts};
@@ -27,3 +28,4 @@ pub use fleet::{DefaultSampling, EngineModelConfig, Fleet, FleetConfig, Launch, 
 pub use mock::{MockBackend, Script};
 pub use request::{ChatRequest, CompletionRequest, EmbedRequest, Embeddings};
 pub use route::{Route, Tier};
+pub use score::{ScoreItem, ScorePrompt, ScoreRequest, ScoreUsage, Scores};

@@ -10,6 +10,7 @@
 //!
 //! Start reading at [`openai::ChatCompletionRequest`].
 
+pub mod engine;
 pub mod fields;
 pub mod gguf;
 pub mod openai;

@@ -170,7 +170,8 @@ impl<'model> Worker<'model> {
             id,
             tokens: sequence.tokens.clone(),
             adapter: 0,
-            fresh: sequence.prompt_logprobs.is_some(),
+            logits_from: sequence.logits_from(),
+            scores: sequence.scoring.is_some(),
         });
         self.sequences.insert(id, sequence);
     }

@@ -81,6 +81,22 @@ impl Connection {
         self.short(self.request(Method::POST, format!("{}/{path}", self.root)).json(body)).await
     }
 
+    /// Posts something beside `/v1` that may take as long as an answer. `model` is what a 404 is about.
+    pub(super) async fn post_long<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        model: &str,
+    ) -> Result<T, Error> {
+        let request = self.request(Method::POST, format!("{}/{path}", self.root)).json(body);
+        let first_byte = self.timeouts.first_byte.min(self.timeouts.total);
+        let response = self.within(first_byte, "first byte", request.send()).await?;
+        let response = self.accepted(response, model).await?;
+        let body = self.read_all(response, self.timeouts.total).await?;
+        serde_json::from_slice(&body)
+            .map_err(|error| Error::upstream(&self.name, format!("its answer to /{path} can not be read: {error}")))
+    }
+
     /// Whether `GET /health` is answered with 200; its body does not matter.
     pub(super) async fn is_well(&self) -> Result<(), Error> {
         let request = self.request(Method::GET, format!("{}/health", self.root));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use lla_protocol::engine;
 use lla_protocol::openai::{self, EmbeddingList, EncodingFormat, Logprobs, ModelList, StreamOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -12,8 +13,10 @@ use tokio::time::timeout;
 use super::answer::{self, Expected};
 use super::config::{BuildError, Dialect, HttpBackendConfig};
 use super::connection::Connection;
+use crate::backend::no_scores;
 use crate::{
     Backend, BackendHealth, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, ModelInfo,
+    ScoreRequest, Scores,
 };
 
 /// A health check gives up after this.
@@ -161,6 +164,20 @@ impl Backend for OpenAiBackend {
         let opened = self.connection.open("embeddings", &body, &body.model).await?;
         let answer = self.connection.read_all(opened.response, self.connection.timeouts.total).await?;
         embeddings(&answer, inputs).map_err(|message| Error::upstream(self.name(), message))
+    }
+
+    async fn score(&self, request: ScoreRequest) -> Result<Scores, Error> {
+        if self.dialect != Dialect::LlaEngine {
+            return Err(no_scores(self.name(), &request.model));
+        }
+        let body = engine::ScoreRequest { model: request.model, items: request.items };
+        let answer = self.connection.post_long::<engine::ScoreResponse>("scores", &body, &body.model).await?;
+        let logprobs: Vec<_> = answer.items.into_iter().map(|item| item.logprobs).collect();
+        let request = ScoreRequest { model: body.model, items: body.items };
+        if !request.is_answered_by(&logprobs) {
+            return Err(Error::upstream(self.name(), "it sent scores for something else than was asked"));
+        }
+        Ok(Scores { logprobs, usage: answer.usage })
     }
 
     async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {
