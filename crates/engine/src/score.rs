@@ -33,6 +33,8 @@ pub struct TextScores {
     /// For each prompt, for each of its continuations, the log-probability of each of its tokens
     /// (natural logarithm, at most 0).
     pub logprobs: Vec<Vec<Vec<f32>>>,
+    /// For each prompt, the log-probability of the token that is the likeliest to follow on it.
+    pub best: Vec<f32>,
     /// Tokens that went through the model.
     pub computed_tokens: u32,
     /// Tokens of prompts that came from the prefix cache instead.
@@ -96,13 +98,22 @@ pub(crate) fn paths(item: &ScoreTokens) -> Vec<Path> {
 pub(crate) struct Scoring {
     pub(crate) from: usize,
     marks: Vec<Mark>,
-    /// One for each mark; all known when the path is computed to its end.
-    pub(crate) scores: Vec<f32>,
+    /// All known when the path is computed to its end.
+    pub(crate) scores: PathScores,
+}
+
+/// What a path came to: log-probabilities.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PathScores {
+    /// One for each mark, in their order.
+    pub(crate) marks: Vec<f32>,
+    /// Of the likeliest token behind the first one whose logits are wanted.
+    pub(crate) best: f32,
 }
 
 impl Scoring {
     pub(crate) fn new(from: usize, marks: Vec<Mark>) -> Self {
-        let scores = vec![LEAST; marks.len()];
+        let scores = PathScores { marks: vec![LEAST; marks.len()], best: LEAST };
         Self { from, marks, scores }
     }
 
@@ -116,11 +127,17 @@ impl Scoring {
         let normalizer = normalizer(logits);
         let first = self.marks.partition_point(|mark| mark.position < position);
         let here = self.marks[first..].iter().take_while(|mark| mark.position == position);
-        for (mark, score) in here.zip(&mut self.scores[first..]) {
+        for (mark, score) in here.zip(&mut self.scores.marks[first..]) {
             let logit = logits.get(mark.token as usize).copied().unwrap_or(f32::NEG_INFINITY);
-            let score_here = logit - normalizer;
-            // A NaN would reach the comparisons of callers.
-            *score = if score_here.is_nan() { LEAST } else { score_here.clamp(LEAST, 0.0) };
+            *score = finite(logit - normalizer);
+        }
+        if position == self.from {
+            self.scores.best = finite(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max) - normalizer);
         }
     }
+}
+
+/// A NaN would reach the comparisons of callers, and JSON has no infinity.
+fn finite(logprob: f32) -> f32 {
+    if logprob.is_nan() { LEAST } else { logprob.clamp(LEAST, 0.0) }
 }

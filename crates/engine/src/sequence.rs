@@ -15,7 +15,7 @@ use crate::draft::Drafter;
 use crate::error::EngineError;
 use crate::logprobs::TokenLogprobs;
 use crate::sampler::{Sampler, SamplingParams};
-use crate::score::{Path, Scoring};
+use crate::score::{Path, PathScores, Scoring};
 use crate::stop::StopMatcher;
 use crate::thinking::ThinkingLimit;
 use crate::utf8::Utf8Assembler;
@@ -70,8 +70,8 @@ pub enum Output {
         /// Its tokens, when asked for. A character that several tokens make up comes with all of them.
         tokens: Vec<TokenLogprobs>,
     },
-    /// What a path of [`crate::score`] came to: a log-probability for each of its marks, in their order.
-    Scores(Vec<f32>),
+    /// What a path of [`crate::score`] came to.
+    Scores(PathScores),
     /// The end.
     Finished {
         /// Why.

@@ -11,8 +11,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use lla_protocol::openai::{FinishReason, Prompt, Usage};
+use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
 
-use crate::backend::no_scores;
+use crate::backend::{no_scores, unsupported};
 use crate::{
     Backend, BackendHealth, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, Event, EventStream,
     ModelInfo, ScoreItem, ScoreRequest, ScoreUsage, Scores,
@@ -86,6 +87,8 @@ pub struct MockBackend {
     embeds: Mutex<Vec<EmbedRequest>>,
     scorer: Option<Scorer>,
     scores: Mutex<Vec<ScoreRequest>>,
+    decision: Option<SystemOneAnswer>,
+    decides: Mutex<Vec<SystemOneRequest>>,
     running: Arc<AtomicUsize>,
     health: Mutex<BackendHealth>,
 }
@@ -104,6 +107,8 @@ impl MockBackend {
             embeds: Mutex::default(),
             scorer: None,
             scores: Mutex::default(),
+            decision: None,
+            decides: Mutex::default(),
             running: Arc::default(),
             health: Mutex::new(BackendHealth { reachable: true, ..BackendHealth::default() }),
         }
@@ -123,6 +128,13 @@ impl MockBackend {
     #[must_use]
     pub fn with_scorer(mut self, scorer: impl Fn(&ScoreItem, &str) -> Vec<f32> + Send + Sync + 'static) -> Self {
         self.scorer = Some(Scorer(Box::new(scorer)));
+        self
+    }
+
+    /// Has a route for typed decisions, which always answers this.
+    #[must_use]
+    pub fn with_decision(mut self, decision: SystemOneAnswer) -> Self {
+        self.decision = Some(decision);
         self
     }
 
@@ -177,6 +189,12 @@ impl MockBackend {
     #[must_use]
     pub fn scores(&self) -> Vec<ScoreRequest> {
         lock(&self.scores).clone()
+    }
+
+    /// The requests for decisions so far.
+    #[must_use]
+    pub fn decides(&self) -> Vec<SystemOneRequest> {
+        lock(&self.decides).clone()
     }
 
     fn answer(&self, choices: usize, prompt_tokens: u32) -> Result<EventStream, Error> {
@@ -342,9 +360,21 @@ impl Backend for MockBackend {
             _ => {}
         }
         let of_item = |item: &ScoreItem| item.continuations.iter().map(|text| scorer(item, text)).collect();
-        let logprobs = request.items.iter().map(of_item).collect();
+        let logprobs: Vec<Vec<Vec<f32>>> = request.items.iter().map(of_item).collect();
+        let likeliest =
+            |found: &Vec<Vec<f32>>| found.iter().filter_map(|tokens| tokens.first()).copied().fold(-1e9, f32::max);
+        let best = logprobs.iter().map(likeliest).collect();
         let tokens = u32::try_from(request.items.len()).unwrap_or(u32::MAX);
-        Ok(Scores { logprobs, usage: ScoreUsage { prompt_tokens: tokens, computed_tokens: tokens, cached_tokens: 0 } })
+        Ok(Scores {
+            logprobs,
+            best,
+            usage: ScoreUsage { prompt_tokens: tokens, computed_tokens: tokens, cached_tokens: 0 },
+        })
+    }
+
+    async fn decide(&self, request: SystemOneRequest) -> Result<SystemOneAnswer, Error> {
+        lock(&self.decides).push(request.clone());
+        self.decision.clone().ok_or_else(|| unsupported(&self.name, &request.model, "decides nothing by itself"))
     }
 
     async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {

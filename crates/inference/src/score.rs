@@ -20,6 +20,8 @@ pub struct Scores {
     /// For each item, for each of its continuations, the log-probability of each of its tokens (natural
     /// logarithm, at most 0); never an empty list.
     pub logprobs: Vec<Vec<Vec<f32>>>,
+    /// For each item, the log-probability of the token that is the likeliest to follow on its prompt.
+    pub best: Vec<f32>,
     /// Token counts.
     pub usage: ScoreUsage,
 }
@@ -59,7 +61,8 @@ mod tests {
 
     #[test]
     fn sums_and_means_are_over_the_tokens_of_a_continuation() {
-        let scores = Scores { logprobs: vec![vec![vec![-1.0, -2.0], vec![-4.0]]], usage: ScoreUsage::default() };
+        let logprobs = vec![vec![vec![-1.0, -2.0], vec![-4.0]]];
+        let scores = Scores { logprobs, best: vec![-0.5], usage: ScoreUsage::default() };
         assert_eq!((scores.sums(0), scores.means(0)), (vec![-3.0, -4.0], vec![-1.5, -4.0]));
         assert_eq!(scores.sums(1), Vec::<f64>::new());
     }

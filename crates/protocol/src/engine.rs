@@ -68,6 +68,8 @@ pub struct ItemScores {
     /// at most 0). Where the tokenizer joins the end of the prompt with a continuation, all continuations of
     /// the item begin with the tokens from there on.
     pub logprobs: Vec<Vec<f32>>,
+    /// The log-probability of the token that is the likeliest to follow on the prompt.
+    pub best: f32,
 }
 
 /// Tokens of all items together.

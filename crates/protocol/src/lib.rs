@@ -15,6 +15,7 @@ pub mod fields;
 pub mod gguf;
 pub mod openai;
 pub mod sse;
+pub mod systemone;
 pub mod vllm;
 
 pub use fields::{FieldError, Fields};

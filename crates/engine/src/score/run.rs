@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::{Mark, Path, ScoreTokens, TextScores, paths};
+use super::{Mark, Path, PathScores, ScoreTokens, TextScores, paths};
 use crate::error::EngineError;
 use crate::sequence::{Output, Sequence};
 use crate::worker::Engine;
@@ -21,7 +21,7 @@ struct Outcome {
     /// It read the end of the prompt.
     is_first: bool,
     marks: Vec<Mark>,
-    scores: Vec<f32>,
+    scores: Option<PathScores>,
     computed: usize,
     cached: usize,
 }
@@ -37,7 +37,11 @@ impl Engine {
         self.check(&items)?;
         let place = self.place()?;
         let blank = |item: &ScoreTokens| item.continuations.iter().map(|tokens| vec![0.0; tokens.len()]).collect();
-        let mut scored = TextScores { logprobs: items.iter().map(blank).collect(), ..TextScores::default() };
+        let mut scored = TextScores {
+            logprobs: items.iter().map(blank).collect(),
+            best: vec![0.0; items.len()],
+            ..TextScores::default()
+        };
         let mut running = FuturesUnordered::new();
         for (index, item) in items.iter().enumerate() {
             // Made when their turn has come: all at once, a long prompt would be there many times.
@@ -99,10 +103,10 @@ async fn outcome(
     marks: Vec<Mark>,
     (tokens, mut receiver): (usize, mpsc::UnboundedReceiver<Output>),
 ) -> Result<Outcome, EngineError> {
-    let mut scores = Vec::new();
+    let mut scores = None;
     while let Some(output) = receiver.recv().await {
         match output {
-            Output::Scores(found) => scores = found,
+            Output::Scores(found) => scores = Some(found),
             Output::Finished { usage, .. } => {
                 let cached = usage.prompt_tokens_details.and_then(|details| details.cached_tokens);
                 let cached = cached.map_or(0, |cached| cached as usize);
@@ -117,11 +121,13 @@ async fn outcome(
 }
 
 fn note(scored: &mut TextScores, outcome: Outcome) {
-    for (mark, score) in outcome.marks.iter().zip(outcome.scores) {
+    let Some(scores) = outcome.scores else { return };
+    for (mark, score) in outcome.marks.iter().zip(scores.marks) {
         scored.logprobs[outcome.item][mark.continuation][mark.index] = score;
     }
     scored.computed_tokens = scored.computed_tokens.saturating_add(count(outcome.computed));
     if outcome.is_first {
+        scored.best[outcome.item] = scores.best;
         scored.cached_tokens = scored.cached_tokens.saturating_add(count(outcome.cached));
     }
 }

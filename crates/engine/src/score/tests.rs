@@ -46,10 +46,11 @@ fn scores_are_log_probabilities_of_the_marked_tokens() {
     assert!(scoring.wants(0) && !scoring.wants(1));
     scoring.score(0, &[1.0, f32::NAN, 2.0]);
     let total = 1.0_f32.exp() + 2.0_f32.exp();
-    for (found, logit) in scoring.scores.iter().zip([1.0_f32, 2.0]) {
+    for (found, logit) in scoring.scores.marks.iter().zip([1.0_f32, 2.0]) {
         assert!((found - (logit - total.ln())).abs() < 1e-6, "{found}");
     }
-    assert!(scoring.scores[2] <= LEAST, "not in the vocabulary");
+    assert!(scoring.scores.marks[2] <= LEAST, "not in the vocabulary");
+    assert!((scoring.scores.best - scoring.scores.marks[1]).abs() < 1e-6);
 }
 
 /// Pairs of letters are one token; a space is one of its own; 1 stands in front of a text.

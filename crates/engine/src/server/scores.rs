@@ -26,7 +26,8 @@ pub(super) async fn create(Shared(state): SharedState, body: RawBody) -> Result<
         computed_tokens: scored.computed_tokens,
         cached_tokens: scored.cached_tokens,
     };
-    let items = scored.logprobs.into_iter().map(|logprobs| ItemScores { logprobs }).collect();
+    let items =
+        scored.logprobs.into_iter().zip(scored.best).map(|(logprobs, best)| ItemScores { logprobs, best }).collect();
     Ok(json(StatusCode::OK, &ScoreResponse { model: state.engine.card().name.clone(), items, usage }))
 }
 

@@ -66,6 +66,25 @@ impl Connection {
         Ok(Opened { response, begin })
     }
 
+    /// Like [`Connection::open`]; `None` when the server has no such route, or not for this model (404
+    /// without a word about the model, 405, 501).
+    pub(super) async fn open_if_there(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        model: &str,
+    ) -> Result<Option<Opened>, Error> {
+        let begin = Instant::now();
+        let first_byte = self.timeouts.first_byte.min(self.timeouts.total);
+        let request = self.request(Method::POST, format!("{}/{path}", self.api)).json(body);
+        let response = self.within(first_byte, "first byte", request.send()).await?;
+        if matches!(response.status().as_u16(), 404 | 405 | 501) {
+            return Ok(None);
+        }
+        let response = self.accepted(response, model).await?;
+        Ok(Some(Opened { response, begin }))
+    }
+
     /// Asks something short under `/v1`.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         self.short(self.request(Method::GET, format!("{}/{path}", self.api))).await

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
+use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
 
 use super::status::{BackendStatus, FleetModel, ModelState};
 use crate::route::Tier;
@@ -111,6 +112,10 @@ impl Server {
 
     pub(super) async fn score(&self, request: ScoreRequest) -> Result<Scores, Error> {
         self.learn(self.backend.score(request).await)
+    }
+
+    pub(super) async fn decide(&self, request: SystemOneRequest) -> Result<SystemOneAnswer, Error> {
+        self.learn(self.backend.decide(request).await)
     }
 
     pub(super) async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {

@@ -195,7 +195,12 @@ impl Generate for FakeEngine {
             |item: &ScoreTokens| item.continuations.iter().map(|tokens| tokens.iter().map(score).collect()).collect();
         let logprobs = items.iter().map(of_item).collect();
         let computed_tokens = items.iter().map(|item| u32::try_from(item.prompt.len()).expect("short")).sum();
-        Box::pin(std::future::ready(Ok(TextScores { logprobs, computed_tokens, cached_tokens: 0 })))
+        Box::pin(std::future::ready(Ok(TextScores {
+            best: vec![-0.5; items.len()],
+            logprobs,
+            computed_tokens,
+            cached_tokens: 0,
+        })))
     }
 
     fn vectors(&self) -> Option<EmbeddingCard> {

@@ -16,7 +16,7 @@ async fn every_continuation_is_scored_token_by_token() {
         {"messages": [{"role": "user", "content": "hello"}], "prefix": "It is", "continuations": [" so"]},
     ]);
     let answer = server.post("/scores", &body(&items)).await;
-    let wanted = json!([{"logprobs": [[-3.0, -2.0], [-1.0]]}, {"logprobs": [[-2.0]]}]);
+    let wanted = json!([{"logprobs": [[-3.0, -2.0], [-1.0]], "best": -0.5}, {"logprobs": [[-2.0]], "best": -0.5}]);
     let usage = json!({"prompt_tokens": 7, "computed_tokens": 7, "cached_tokens": 0});
     assert_eq!(answer.json(), json!({"model": "tiny", "items": wanted, "usage": usage}));
     let rendered = engine.rendered.lock().expect("lock").clone();
