@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lla_inference::fleet::Fleet;
+use lla_tools::decide::Calibration;
 
 use crate::admission::Admission;
 use crate::config::{ConfigError, Origins, ServerConfig};
@@ -30,6 +31,7 @@ struct Inner {
     config: ServerConfig,
     origins: Origins,
     admission: Admission,
+    calibration: Calibration,
     build: Build,
     started: Instant,
 }
@@ -43,7 +45,17 @@ impl AppState {
         config.check()?;
         let origins = config.cors.origins()?;
         let admission = Admission::new(config.max_in_flight);
-        Ok(Self { inner: Arc::new(Inner { fleet, config, origins, admission, build, started: Instant::now() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                fleet,
+                config,
+                origins,
+                admission,
+                calibration: Calibration::default(),
+                build,
+                started: Instant::now(),
+            }),
+        })
     }
 
     pub(crate) fn fleet(&self) -> &Fleet {
@@ -60,6 +72,11 @@ impl AppState {
 
     pub(crate) fn admission(&self) -> &Admission {
         &self.inner.admission
+    }
+
+    /// What labels of decisions score anyway.
+    pub(crate) fn calibration(&self) -> &Calibration {
+        &self.inner.calibration
     }
 
     pub(crate) fn build(&self) -> &Build {
