@@ -63,6 +63,8 @@ pub(crate) struct Path {
     pub(crate) from: usize,
     /// At least one, in order of their positions.
     pub(crate) marks: Vec<Mark>,
+    /// The first one of its prompt.
+    pub(crate) is_first: bool,
 }
 
 /// The paths that give every token of every continuation once. The first one alone reads the end of the
@@ -88,7 +90,7 @@ pub(crate) fn paths(item: &ScoreTokens) -> Vec<Path> {
     let path = |(stem, mut marks): (&[u32], Vec<Mark>)| {
         marks.sort_by_key(|mark| mark.position);
         let from = marks.first()?.position;
-        Some(Path { tokens: [&item.prompt, stem].concat(), from, marks })
+        Some(Path { tokens: [&item.prompt, stem].concat(), from, marks, is_first: from == base })
     };
     longest.into_iter().zip(marks).filter_map(path).collect()
 }

@@ -104,6 +104,8 @@ pub(crate) struct Sequence {
     pub(crate) prompt_logprobs: Option<Vec<TokenLogprobs>>,
     /// What is to be scored; `None`: nothing.
     pub(crate) scoring: Option<Scoring>,
+    /// It is a request of its own in the metrics: of the paths of a prompt, the first one.
+    pub(crate) counts: bool,
     /// Prompt tokens that came from the prefix cache.
     cached: Option<usize>,
     /// Log-probabilities of tokens whose text has not been sent, with the byte of the answer at which
@@ -154,6 +156,7 @@ impl Sequence {
             logprobs: request.logprobs.map(|top| top as usize),
             prompt_logprobs: request.prompt_logprobs.then(Vec::new),
             scoring: None,
+            counts: true,
             cached: None,
             unsent: VecDeque::new(),
             bytes_generated: 0,
@@ -171,7 +174,8 @@ impl Sequence {
     pub(crate) fn scoring(path: Path, output: mpsc::UnboundedSender<Output>, place: Arc<OwnedSemaphorePermit>) -> Self {
         let window = path.tokens.len();
         let request = GenerateRequest { prompt: path.tokens, max_tokens: Some(0), ..GenerateRequest::default() };
-        Self { scoring: Some(Scoring::new(path.from, path.marks)), ..Self::new(request, window, output, place) }
+        let scoring = Some(Scoring::new(path.from, path.marks));
+        Self { scoring, counts: path.is_first, ..Self::new(request, window, output, place) }
     }
 
     /// The logits of this token of the prompt and of all behind it are wanted.

@@ -45,16 +45,16 @@ impl Engine {
         let mut running = FuturesUnordered::new();
         for (index, item) in items.iter().enumerate() {
             // Made when their turn has come: all at once, a long prompt would be there many times.
-            for (nth, path) in paths(item).into_iter().enumerate() {
+            for path in paths(item) {
                 if running.len() >= IN_FLIGHT
                     && let Some(ended) = running.next().await
                 {
                     note(&mut scored, ended?);
                 }
-                let marks = path.marks.clone();
+                let (marks, is_first) = (path.marks.clone(), path.is_first);
                 // Handed over in order, so that the path that reads the prompt comes first.
                 let started = self.start_path(path, &place)?;
-                running.push(outcome(index, nth == 0, marks, started));
+                running.push(outcome(index, is_first, marks, started));
             }
         }
         while let Some(ended) = running.next().await {

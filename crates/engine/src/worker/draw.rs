@@ -126,7 +126,9 @@ impl Worker<'_> {
 
     fn finish(&mut self, item: &Work, reason: FinishReason) {
         if let Some(sequence) = self.leave(item.id, false) {
-            self.parts.metrics.finished(reason, sequence.age());
+            if sequence.counts {
+                self.parts.metrics.finished(reason, sequence.age());
+            }
             // Whoever sees the end must also see the counters without this sequence.
             self.show_gauges();
             sequence.finish(reason);

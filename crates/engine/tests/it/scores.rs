@@ -4,7 +4,7 @@ use lla_engine::score::ScoreTokens;
 use lla_engine::score::join::join;
 use lla_engine::{Engine, EngineError, GenerateRequest, Output};
 
-use crate::model::{engine, engine_alone};
+use crate::model::{engine, engine_alone, read};
 
 const TEXT: &str = "The parcel was late, the box was torn, and nobody answered my three letters. I want my money \
                     back. The mood of this text is:";
@@ -105,6 +105,25 @@ async fn what_does_not_fit_is_refused_with_the_numbers() {
         ScoreTokens { prompt: vec![1], continuations: vec![vec![]] },
     ] {
         assert!(matches!(engine.score(vec![broken]).await, Err(EngineError::Field(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_chat_goes_on_beside_many_scores() {
+    let Some(engine) = &engine_alone(true) else { return };
+    let chat = GenerateRequest {
+        prompt: engine.tokenize("Once upon a time", true, true),
+        max_tokens: Some(20),
+        ignore_eos: true,
+        ..GenerateRequest::default()
+    };
+    let chat = read(engine.generate(chat).expect("accepted"));
+    let items: Vec<ScoreTokens> =
+        (0..40).map(|number| item(engine, &format!("{number} {}", "word ".repeat(200)), &[" a", " b c"])).collect();
+    // The chat needs 20 steps, the scores more than 100.
+    tokio::select! {
+        answer = chat => assert_eq!(answer.usage.completion_tokens, 20),
+        scored = engine.score(items) => panic!("the chat stood still: {scored:?}"),
     }
 }
 
