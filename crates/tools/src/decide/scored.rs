@@ -62,7 +62,7 @@ async fn biases(
     if !request.calibrate {
         return Ok(Vec::new());
     }
-    let keys: Vec<String> = request.questions.iter().map(|question| key(form, request, question)).collect();
+    let keys: Vec<String> = request.questions.iter().map(|question| key(form, backend, request, question)).collect();
     let mut found: Vec<Option<Arc<[f64]>>> = keys.iter().map(|key| calibration.get(key)).collect();
     let unknown: Vec<usize> = (0..found.len()).filter(|&index| found[index].is_none()).collect();
     if !unknown.is_empty() {
@@ -80,8 +80,13 @@ async fn biases(
 }
 
 /// All that the bias depends on.
-fn key(form: Form, request: &DecideRequest, question: &Question) -> String {
-    let mut parts = vec![request.model.clone(), form.as_str().to_owned(), request.context.clone().unwrap_or_default()];
+fn key(form: Form, backend: &dyn Backend, request: &DecideRequest, question: &Question) -> String {
+    let mut parts = vec![
+        backend.name().to_owned(),
+        request.model.clone(),
+        form.as_str().to_owned(),
+        request.context.clone().unwrap_or_default(),
+    ];
     parts.push(prompt::asked(question));
     for label in prompt::sayings(question) {
         parts.extend(label.names);
