@@ -33,6 +33,7 @@ mod model;
 mod pace;
 mod prefix_cache;
 mod scheduler;
+pub mod score;
 mod sequence;
 mod stop;
 mod thinking;

@@ -26,11 +26,7 @@ pub struct TokenLogprobs {
 /// equals the one with the lower number). NaN counts as impossible.
 #[must_use]
 pub fn of_logits(logits: &[f32], chosen: u32, top: usize) -> (f32, Vec<(u32, f32)>) {
-    let clean = |logit: f32| if logit.is_nan() { f32::NEG_INFINITY } else { logit };
-    let largest = logits.iter().copied().map(clean).fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|&logit| f64::from(clean(logit) - largest).exp()).sum();
-    #[expect(clippy::cast_possible_truncation, reason = "logits are f32")]
-    let normalizer = largest + sum.ln() as f32;
+    let normalizer = normalizer(logits);
     let logprob = |logit: f32| (clean(logit) - normalizer).min(0.0);
     let mut best: Vec<(u32, f32)> = Vec::with_capacity(top + 1);
     for (token, &logit) in (0_u32..).zip(logits) {
@@ -44,6 +40,20 @@ pub fn of_logits(logits: &[f32], chosen: u32, top: usize) -> (f32, Vec<(u32, f32
     }
     let chosen = logits.get(chosen as usize).map_or(f32::NEG_INFINITY, |&logit| logprob(logit));
     (chosen, best.into_iter().map(|(token, logit)| (token, logprob(logit))).collect())
+}
+
+/// The logarithm of the sum of the exponentials: a logit minus this is a log-probability.
+#[must_use]
+pub fn normalizer(logits: &[f32]) -> f32 {
+    let largest = logits.iter().copied().map(clean).fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|&logit| f64::from(clean(logit) - largest).exp()).sum();
+    #[expect(clippy::cast_possible_truncation, reason = "logits are f32")]
+    let normalizer = largest + sum.ln() as f32;
+    normalizer
+}
+
+fn clean(logit: f32) -> f32 {
+    if logit.is_nan() { f32::NEG_INFINITY } else { logit }
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@
 //!    ended sequences (the prefix cache) are taken whenever a running one needs them.
 //! 2. First come, first served: the head of the queue is let in when a slot and enough cells are
 //!    free, and nothing behind it overtakes it, even if it would fit. A preempted sequence goes back
-//!    to the head, so running sequences and queue together are always in order of arrival.
+//!    to the head, so running sequences and queue together are always in order of arrival. Sequences
+//!    that only score are short: they need no slot, and half of all rows may be running with them.
 //! 3. What an earlier sequence has computed is not computed again: a prompt starts behind the longest
 //!    beginning that is in the cache. While an earlier one is still busy with a beginning that both
 //!    share, the later one *follows*: it waits for it instead of doing the same work beside it.
@@ -40,11 +41,14 @@ pub(crate) type SequenceId = u64;
 const HEADROOM: usize = 64;
 /// Fewer shared tokens than this are computed again rather than waited for.
 const WORTH_FOLLOWING: usize = 32;
+/// The same for sequences that score. Nobody reads one score before the others of its text are there, so
+/// waiting costs less; and a row is left behind for fewer tokens than this by nobody who scores.
+const WORTH_FOLLOWING_TO_SCORE: usize = 8;
 
 /// What there is to share out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Sequences that may run at once.
+    /// Sequences that may generate at once.
     pub(crate) slots: usize,
     /// Sequence ids of the KV cache, for running and for ended sequences; raised to `slots`.
     pub(crate) rows: usize,
@@ -71,8 +75,11 @@ pub(crate) struct Submission {
     pub(crate) tokens: Vec<u32>,
     /// The adapter it runs with; 0 is none.
     pub(crate) adapter: u32,
-    /// All of its prompt has to be computed (its logits are wanted), whatever the cache holds.
-    pub(crate) fresh: bool,
+    /// The logits of this token and of all behind it are wanted, so they have to be computed, whatever
+    /// the cache holds; below `tokens.len()`. To generate, those of the last one are enough.
+    pub(crate) logits_from: usize,
+    /// It ends when its tokens are computed.
+    pub(crate) scores: bool,
 }
 
 /// Compute tokens `start..start + len` of a sequence.
@@ -263,14 +270,15 @@ impl Scheduler {
     /// Lets the head of the queue in as long as it fits.
     fn admit(&mut self) {
         while let Some(head) = self.queue.front() {
-            if self.running.len() >= self.limits.slots {
+            if !self.has_place(head) {
                 break;
             }
             let leader = self.leader(head);
             // What is in the cache becomes active by the fork, unless it is already: counting it as needed
             // is right or too much, never too little.
             let needed = head.tokens.len() - leader.map_or(0, |(_, shared)| shared);
-            let headroom = self.headroom * (self.running.len() + 1);
+            let growing = self.generating() + usize::from(!head.scores);
+            let headroom = self.headroom * growing;
             // Alone, a sequence needs no headroom: it has the whole cache to grow into.
             let fits = self.cells_promised() + needed + headroom <= self.limits.cells;
             if !fits && !self.running.is_empty() {
@@ -281,18 +289,31 @@ impl Scheduler {
         }
     }
 
+    /// A slot for what generates, a row for what scores.
+    fn has_place(&self, waiting: &Submission) -> bool {
+        if waiting.scores {
+            return self.running.len() < (self.limits.rows / 2).max(self.limits.slots);
+        }
+        self.generating() < self.limits.slots && self.running.len() < self.limits.rows
+    }
+
+    fn generating(&self) -> usize {
+        self.running.iter().filter(|sequence| !sequence.scores).count()
+    }
+
     /// The running sequence that is about to compute what this one begins with, and how much of it, when
     /// waiting for it is worth it.
     fn leader(&self, waiting: &Submission) -> Option<(SequenceId, usize)> {
-        if !self.limits.reuse || waiting.fresh {
+        if !self.limits.reuse || waiting.logits_from == 0 {
             return None;
         }
-        let reusable = &waiting.tokens[..waiting.tokens.len() - 1];
+        let reusable = &waiting.tokens[..waiting.logits_from];
+        let worth = if waiting.scores { WORTH_FOLLOWING_TO_SCORE } else { WORTH_FOLLOWING };
         let busy = self.running.iter().filter(|sequence| sequence.adapter == waiting.adapter);
         let shared = busy.map(|sequence| (sequence, common_prefix(&sequence.tokens, reusable)));
         let (leader, shared) = shared.max_by_key(|&(_, shared)| shared)?;
         let there = self.cache.longest(waiting.adapter, reusable).len;
-        (leader.computed < shared && shared >= there + WORTH_FOLLOWING).then_some((leader.id, shared))
+        (leader.computed < shared && shared >= there + worth).then_some((leader.id, shared))
     }
 
     /// Gives rows to admitted sequences whose leaders are far enough, or gone.

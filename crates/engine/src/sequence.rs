@@ -4,6 +4,7 @@
 //! ending (turn end, stop string, length) are tested here without a model.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lla_protocol::openai::{FinishReason, PromptTokensDetails, Usage};
@@ -14,6 +15,7 @@ use crate::draft::Drafter;
 use crate::error::EngineError;
 use crate::logprobs::TokenLogprobs;
 use crate::sampler::{Sampler, SamplingParams};
+use crate::score::{Path, PathScores, Scoring};
 use crate::stop::StopMatcher;
 use crate::thinking::ThinkingLimit;
 use crate::utf8::Utf8Assembler;
@@ -68,6 +70,8 @@ pub enum Output {
         /// Its tokens, when asked for. A character that several tokens make up comes with all of them.
         tokens: Vec<TokenLogprobs>,
     },
+    /// What a path of [`crate::score`] came to.
+    Scores(PathScores),
     /// The end.
     Finished {
         /// Why.
@@ -98,6 +102,10 @@ pub(crate) struct Sequence {
     pub(crate) logprobs: Option<usize>,
     /// Log-probabilities of prompt tokens as they become known; `None`: not asked for, or sent.
     pub(crate) prompt_logprobs: Option<Vec<TokenLogprobs>>,
+    /// What is to be scored; `None`: nothing.
+    pub(crate) scoring: Option<Scoring>,
+    /// It is a request of its own in the metrics: of the paths of a prompt, the first one.
+    pub(crate) counts: bool,
     /// Prompt tokens that came from the prefix cache.
     cached: Option<usize>,
     /// Log-probabilities of tokens whose text has not been sent, with the byte of the answer at which
@@ -112,7 +120,7 @@ pub(crate) struct Sequence {
     submitted: Instant,
     last_token: Option<Instant>,
     /// The caller's place in the queue, given back when the sequence is dropped.
-    _place: OwnedSemaphorePermit,
+    _place: Arc<OwnedSemaphorePermit>,
 }
 
 /// How long the caller waited for the token just accepted.
@@ -131,7 +139,7 @@ impl Sequence {
         request: GenerateRequest,
         window: usize,
         output: mpsc::UnboundedSender<Output>,
-        place: OwnedSemaphorePermit,
+        place: Arc<OwnedSemaphorePermit>,
     ) -> Self {
         let prompt_len = request.prompt.len();
         let wanted = request.max_tokens.map_or(usize::MAX, |max| max as usize);
@@ -147,6 +155,8 @@ impl Sequence {
             ignore_eos: request.ignore_eos,
             logprobs: request.logprobs.map(|top| top as usize),
             prompt_logprobs: request.prompt_logprobs.then(Vec::new),
+            scoring: None,
+            counts: true,
             cached: None,
             unsent: VecDeque::new(),
             bytes_generated: 0,
@@ -157,6 +167,23 @@ impl Sequence {
             submitted: Instant::now(),
             last_token: None,
             _place: place,
+        }
+    }
+
+    /// A sequence that generates nothing: it ends with the scores of a path.
+    pub(crate) fn scoring(path: Path, output: mpsc::UnboundedSender<Output>, place: Arc<OwnedSemaphorePermit>) -> Self {
+        let window = path.tokens.len();
+        let request = GenerateRequest { prompt: path.tokens, max_tokens: Some(0), ..GenerateRequest::default() };
+        let scoring = Some(Scoring::new(path.from, path.marks));
+        Self { scoring, counts: path.is_first, ..Self::new(request, window, output, place) }
+    }
+
+    /// The logits of this token of the prompt and of all behind it are wanted.
+    pub(crate) fn logits_from(&self) -> usize {
+        match &self.scoring {
+            Some(scoring) => scoring.from,
+            None if self.prompt_logprobs.is_some() => 0,
+            None => self.tokens.len() - 1,
         }
     }
 
@@ -194,7 +221,8 @@ impl Sequence {
 
     /// Whether the logits at a position tell about a prompt token that was asked for.
     pub(crate) fn scores_prompt_at(&self, position: usize) -> bool {
-        self.prompt_logprobs.is_some() && position + 1 < self.prompt_len
+        let is_scored = self.scoring.as_ref().is_some_and(|scoring| scoring.wants(position));
+        is_scored || (self.prompt_logprobs.is_some() && position + 1 < self.prompt_len)
     }
 
     /// So many of its prompt's tokens came from the prefix cache. Only the first time counts: after a
@@ -207,6 +235,9 @@ impl Sequence {
     pub(crate) fn send_prompt(&mut self) {
         if let Some(tokens) = self.prompt_logprobs.take() {
             self.send(Output::Prompt(tokens));
+        }
+        if let Some(scoring) = self.scoring.take() {
+            self.send(Output::Scores(scoring.scores));
         }
     }
 
@@ -329,15 +360,13 @@ impl Sequence {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::sync::Semaphore;
 
     use super::*;
 
     fn start(max_tokens: Option<u32>, stop: &[&str], window: usize) -> (Sequence, mpsc::UnboundedReceiver<Output>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
+        let place = Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place"));
         let request = GenerateRequest {
             prompt: vec![1, 2, 3],
             params: SamplingParams::default(),
@@ -354,7 +383,7 @@ mod tests {
         while let Ok(output) = receiver.try_recv() {
             match output {
                 Output::Text { text, .. } => all.push_str(&text),
-                Output::Prompt(_) => {}
+                Output::Prompt(_) | Output::Scores(_) => {}
                 Output::Finished { usage: counts, .. } => usage = Some(counts),
                 Output::Failed(error) => panic!("{error}"),
             }

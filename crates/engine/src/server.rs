@@ -38,6 +38,7 @@ mod logprobs;
 mod request;
 mod request_id;
 mod routes;
+mod scores;
 mod structured;
 mod unsupported;
 mod wire;
@@ -173,6 +174,7 @@ fn router(state: State) -> Router {
         .route("/v1/embeddings", post(embeddings::create))
         .route("/v1/models", get(routes::models))
         .route("/v1/models/{*id}", get(routes::model))
+        .route("/scores", post(scores::create))
         .route("/tokenize", post(routes::tokenize))
         .route("/detokenize", post(routes::detokenize))
         .route("/health", get(routes::health))

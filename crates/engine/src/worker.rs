@@ -8,7 +8,7 @@ use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, OnceLock};
 
 use llama_cpp_2::llama_backend::LlamaBackend;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use self::steps::{WorkerParts, run_worker};
 use crate::capacity::Capacity;
@@ -125,14 +125,23 @@ impl Engine {
         if prompt_tokens.saturating_add(max_tokens.min(1)) > window {
             return Err(EngineError::ContextLength { prompt_tokens, max_tokens, window });
         }
-        let limit = self.inner.queue_limit;
-        let place = Arc::clone(&self.inner.places)
-            .try_acquire_owned()
-            .map_err(|_| EngineError::QueueFull { waiting: limit, limit })?;
+        let place = self.place()?;
         let (sender, receiver) = mpsc::unbounded_channel();
         let sequence = Sequence::new(request, window as usize, sender, place);
-        self.inner.commands.send(Command::Submit(Box::new(sequence))).map_err(|_| EngineError::ShuttingDown)?;
+        self.submit(sequence)?;
         Ok(receiver)
+    }
+
+    /// A place in the queue, given back when its last clone is dropped.
+    pub(crate) fn place(&self) -> Result<Arc<OwnedSemaphorePermit>, EngineError> {
+        let limit = self.inner.queue_limit;
+        let place = Arc::clone(&self.inner.places).try_acquire_owned();
+        place.map(Arc::new).map_err(|_| EngineError::QueueFull { waiting: limit, limit })
+    }
+
+    /// Hands a sequence to the worker.
+    pub(crate) fn submit(&self, sequence: Sequence) -> Result<(), EngineError> {
+        self.inner.commands.send(Command::Submit(Box::new(sequence))).map_err(|_| EngineError::ShuttingDown)
     }
 
     /// What is told about the model.

@@ -15,7 +15,7 @@ use crate::access_log;
 use crate::config::Origins;
 use crate::error::{ApiError, Reason};
 use crate::request_id;
-use crate::routes::{chat, completions, embeddings, health, models};
+use crate::routes::{chat, completions, decisions, embeddings, health, models, systemone};
 use crate::state::AppState;
 
 /// The gateway as a service: routes, and around them, outermost first:
@@ -26,6 +26,8 @@ pub fn app(state: AppState) -> Router {
     let router = Router::new()
         .route("/v1/chat/completions", post(chat::create))
         .route("/v1/completions", post(completions::create))
+        .route("/v1/decisions", post(decisions::create))
+        .route("/v1/systemone", post(systemone::create))
         .route("/v1/embeddings", post(embeddings::create))
         .route("/v1/models", get(models::list))
         // Names of models may hold slashes.

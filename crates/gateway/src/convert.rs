@@ -5,6 +5,8 @@ use lla_inference::route::Route;
 use lla_inference::{ChatRequest, CompletionRequest, EmbedRequest};
 use lla_protocol::{FieldError, openai};
 
+pub(crate) mod decision;
+
 /// Most choices in one answer (prompts times `n`), as the OpenAI API has it for prompts.
 const MAX_CHOICES: usize = 2048;
 

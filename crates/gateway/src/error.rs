@@ -104,6 +104,7 @@ pub(crate) enum PromptField {
     Messages,
     Prompt,
     Input,
+    State,
 }
 
 impl PromptField {
@@ -112,6 +113,7 @@ impl PromptField {
             Self::Messages => "messages",
             Self::Prompt => "prompt",
             Self::Input => "input",
+            Self::State => "state",
         }
     }
 }

@@ -3,6 +3,8 @@
 
 pub(crate) mod chat;
 pub(crate) mod completions;
+pub(crate) mod decisions;
 pub(crate) mod embeddings;
 pub(crate) mod health;
 pub(crate) mod models;
+pub(crate) mod systemone;

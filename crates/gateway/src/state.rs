@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lla_inference::fleet::Fleet;
+use lla_tools::decide::Calibration;
 
 use crate::admission::Admission;
 use crate::config::{ConfigError, Origins, ServerConfig};
@@ -32,6 +33,7 @@ struct Inner {
     origins: Origins,
     stabiliser: PrefixStabiliser,
     admission: Admission,
+    calibration: Calibration,
     build: Build,
     started: Instant,
 }
@@ -46,8 +48,16 @@ impl AppState {
         let origins = config.cors.origins()?;
         let stabiliser = config.prefix_stabiliser.compile()?;
         let admission = Admission::new(config.max_in_flight);
-        let started = Instant::now();
-        let inner = Inner { fleet, config, origins, stabiliser, admission, build, started };
+        let inner = Inner {
+            fleet,
+            config,
+            origins,
+            stabiliser,
+            admission,
+            calibration: Calibration::default(),
+            build,
+            started: Instant::now(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -69,6 +79,11 @@ impl AppState {
 
     pub(crate) fn admission(&self) -> &Admission {
         &self.inner.admission
+    }
+
+    /// What labels of decisions score anyway.
+    pub(crate) fn calibration(&self) -> &Calibration {
+        &self.inner.calibration
     }
 
     pub(crate) fn build(&self) -> &Build {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
 use serde::{Serialize, Serializer};
 
-use crate::{ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream};
+use crate::{ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, ScoreRequest, Scores};
 
 /// A server that runs models: an engine process, an HTTP server, a mock.
 ///
@@ -50,6 +51,24 @@ pub trait Backend: Send + Sync {
         })
     }
 
+    /// Tells how likely texts are. Nothing is written.
+    ///
+    /// # Errors
+    /// When the request is refused or the backend can not serve it; by default, always, with the code
+    /// `unsupported_model`: see [`Error::is_unsupported`].
+    async fn score(&self, request: ScoreRequest) -> Result<Scores, Error> {
+        Err(no_scores(self.name(), &request.model))
+    }
+
+    /// Has the server's own route for typed decisions (`POST /v1/systemone`) answer.
+    ///
+    /// # Errors
+    /// When the request is refused or the backend can not serve it; by default, always, with the code
+    /// `unsupported_model`.
+    async fn decide(&self, request: SystemOneRequest) -> Result<SystemOneAnswer, Error> {
+        Err(unsupported(self.name(), &request.model, "decides nothing by itself"))
+    }
+
     /// Counts the prompt tokens of a chat request as the model would see it.
     ///
     /// # Errors
@@ -58,6 +77,20 @@ pub trait Backend: Send + Sync {
 
     /// Asks the server for a sign of life; returns within a few seconds, whatever happens.
     async fn health(&self) -> BackendHealth;
+}
+
+/// What a backend says that can not score.
+pub(crate) fn no_scores(backend: &str, model: &str) -> Error {
+    unsupported(backend, model, "can not score texts")
+}
+
+/// What a backend says that does not do something; see [`Error::is_unsupported`].
+pub(crate) fn unsupported(backend: &str, model: &str, what: &str) -> Error {
+    Error::InvalidRequest {
+        message: format!("the backend '{backend}' {what}: '{model}' can not be used here"),
+        param: Some("model".to_owned()),
+        code: Some("unsupported_model".to_owned()),
+    }
 }
 
 /// A model as its backend describes it.

@@ -160,6 +160,12 @@ impl Error {
         }
     }
 
+    /// The backend does not do this at all with this model: another way may work.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::InvalidRequest { code: Some(code), .. } if code == "unsupported_model")
+    }
+
     /// When the caller should try again, where that is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

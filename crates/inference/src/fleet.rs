@@ -12,6 +12,7 @@ mod config;
 mod engine;
 mod engine_process;
 mod in_flight;
+mod routed;
 mod server;
 mod socket;
 mod status;
@@ -21,18 +22,22 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use config::{DefaultSampling, EngineModelConfig, FleetConfig, StartPolicy};
 use engine::{Engine, Request};
+pub use routed::RoutedBackend;
 use server::Server;
 pub use status::{BackendStatus, FleetModel, ModelState, Snapshot};
 
+use crate::backend::unsupported;
 use crate::driver::BuildError;
 use crate::{
     Backend, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, OpenAiBackend, Route,
+    ScoreRequest, Scores,
 };
 
 /// Servers are asked this often for their models.
@@ -171,6 +176,28 @@ impl Fleet {
             return engine.embed(&request).await;
         }
         self.server(route)?.embed(request).await
+    }
+
+    /// Has the route's backend tell how likely texts are.
+    ///
+    /// # Errors
+    /// Like [`Fleet::chat`].
+    pub async fn score(&self, route: &Route, request: ScoreRequest) -> Result<Scores, Error> {
+        if let Some(engine) = self.engine(route) {
+            return engine.score(&request).await;
+        }
+        self.server(route)?.score(request).await
+    }
+
+    /// Has the route's backend answer typed decisions by itself.
+    ///
+    /// # Errors
+    /// Like [`Fleet::chat`]; engines always refuse: see [`Fleet::score`].
+    pub async fn decide(&self, route: &Route, request: SystemOneRequest) -> Result<SystemOneAnswer, Error> {
+        if self.engine(route).is_some() {
+            return Err(unsupported(&route.backend, &request.model, "decides nothing by itself"));
+        }
+        self.server(route)?.decide(request).await
     }
 
     /// Counts the prompt tokens of a chat request as the route's model would see it.

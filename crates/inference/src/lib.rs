@@ -18,12 +18,14 @@ pub mod fleet;
 pub mod mock;
 pub mod request;
 pub mod route;
+pub mod score;
 
 pub use backend::{Backend, BackendHealth, ModelInfo};
 pub use driver::{BuildError, Dialect, HttpBackendConfig, OpenAiBackend, Timeouts};
 pub use error::{Error, ErrorKind};
 pub use event::{Delta, Event, EventStream};
-pub use fleet::{DefaultSampling, EngineModelConfig, Fleet, FleetConfig, Launch, StartPolicy};
+pub use fleet::{DefaultSampling, EngineModelConfig, Fleet, FleetConfig, Launch, RoutedBackend, StartPolicy};
 pub use mock::{MockBackend, Script};
 pub use request::{ChatRequest, CompletionRequest, EmbedRequest, Embeddings};
 pub use route::{Route, Tier};
+pub use score::{ScoreItem, ScorePrompt, ScoreRequest, ScoreUsage, Scores};

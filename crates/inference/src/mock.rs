@@ -11,10 +11,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use lla_protocol::openai::{FinishReason, Prompt, Usage};
+use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
 
+use crate::backend::{no_scores, unsupported};
 use crate::{
     Backend, BackendHealth, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, Event, EventStream,
-    ModelInfo,
+    ModelInfo, ScoreItem, ScoreRequest, ScoreUsage, Scores,
 };
 
 /// How a [`MockBackend`] answers one request. Text is sent word by word, to every choice in turn.
@@ -62,6 +64,17 @@ impl Script {
     }
 }
 
+/// See [`MockBackend::with_scorer`].
+struct Scorer(Box<ScoreFn>);
+
+type ScoreFn = dyn Fn(&ScoreItem, &str) -> Vec<f32> + Send + Sync;
+
+impl std::fmt::Debug for Scorer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scorer")
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct MockBackend {
@@ -72,6 +85,10 @@ pub struct MockBackend {
     chats: Mutex<Vec<ChatRequest>>,
     completions: Mutex<Vec<CompletionRequest>>,
     embeds: Mutex<Vec<EmbedRequest>>,
+    scorer: Option<Scorer>,
+    scores: Mutex<Vec<ScoreRequest>>,
+    decision: Option<SystemOneAnswer>,
+    decides: Mutex<Vec<SystemOneRequest>>,
     running: Arc<AtomicUsize>,
     health: Mutex<BackendHealth>,
 }
@@ -88,6 +105,10 @@ impl MockBackend {
             chats: Mutex::default(),
             completions: Mutex::default(),
             embeds: Mutex::default(),
+            scorer: None,
+            scores: Mutex::default(),
+            decision: None,
+            decides: Mutex::default(),
             running: Arc::default(),
             health: Mutex::new(BackendHealth { reachable: true, ..BackendHealth::default() }),
         }
@@ -98,6 +119,22 @@ impl MockBackend {
     pub fn with_models(mut self, ids: &[&str]) -> Self {
         let model = |id: &&str| ModelInfo { id: (*id).to_owned(), window: Some(8192), created: 1_700_000_000 };
         self.models = ids.iter().map(model).collect();
+        self
+    }
+
+    /// Scores texts by this function: from an item and one of its continuations to the log-probabilities of
+    /// the continuation's tokens. Without one, the backend says that it can not score. Of scripts only one
+    /// that refuses or never ends is followed.
+    #[must_use]
+    pub fn with_scorer(mut self, scorer: impl Fn(&ScoreItem, &str) -> Vec<f32> + Send + Sync + 'static) -> Self {
+        self.scorer = Some(Scorer(Box::new(scorer)));
+        self
+    }
+
+    /// Has a route for typed decisions, which always answers this.
+    #[must_use]
+    pub fn with_decision(mut self, decision: SystemOneAnswer) -> Self {
+        self.decision = Some(decision);
         self
     }
 
@@ -146,6 +183,18 @@ impl MockBackend {
     #[must_use]
     pub fn embeds(&self) -> Vec<EmbedRequest> {
         lock(&self.embeds).clone()
+    }
+
+    /// The requests for scores so far.
+    #[must_use]
+    pub fn scores(&self) -> Vec<ScoreRequest> {
+        lock(&self.scores).clone()
+    }
+
+    /// The requests for decisions so far.
+    #[must_use]
+    pub fn decides(&self) -> Vec<SystemOneRequest> {
+        lock(&self.decides).clone()
     }
 
     fn answer(&self, choices: usize, prompt_tokens: u32) -> Result<EventStream, Error> {
@@ -296,6 +345,36 @@ impl Backend for MockBackend {
         let prompt_tokens = sizes.iter().map(|(_, words)| words).sum::<usize>();
         let prompt_tokens = u32::try_from(prompt_tokens).unwrap_or(u32::MAX);
         Ok(Embeddings { vectors: sizes.iter().map(unit).collect(), prompt_tokens })
+    }
+
+    async fn score(&self, request: ScoreRequest) -> Result<Scores, Error> {
+        lock(&self.scores).push(request.clone());
+        let Some(Scorer(scorer)) = &self.scorer else { return Err(no_scores(&self.name, &request.model)) };
+        let script = lock(&self.scripts).front().cloned();
+        match script {
+            Some(Script::Refuse(error)) => return Err(error),
+            Some(Script::NeverEnds { .. }) => {
+                let _running = Running::begin(&self.running);
+                std::future::pending::<()>().await;
+            }
+            _ => {}
+        }
+        let of_item = |item: &ScoreItem| item.continuations.iter().map(|text| scorer(item, text)).collect();
+        let logprobs: Vec<Vec<Vec<f32>>> = request.items.iter().map(of_item).collect();
+        let likeliest =
+            |found: &Vec<Vec<f32>>| found.iter().filter_map(|tokens| tokens.first()).copied().fold(-1e9, f32::max);
+        let best = logprobs.iter().map(likeliest).collect();
+        let tokens = u32::try_from(request.items.len()).unwrap_or(u32::MAX);
+        Ok(Scores {
+            logprobs,
+            best,
+            usage: ScoreUsage { prompt_tokens: tokens, computed_tokens: tokens, cached_tokens: 0 },
+        })
+    }
+
+    async fn decide(&self, request: SystemOneRequest) -> Result<SystemOneAnswer, Error> {
+        lock(&self.decides).push(request.clone());
+        self.decision.clone().ok_or_else(|| unsupported(&self.name, &request.model, "decides nothing by itself"))
     }
 
     async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {

@@ -34,6 +34,17 @@ impl FieldError {
         Self { param: None, message: message.into(), code }
     }
 
+    /// The same error about a field inside of `path` (`items[0]`).
+    #[must_use]
+    pub fn inside(mut self, path: &str) -> Self {
+        if let Some(param) = &mut self.param {
+            let full = format!("{path}.{param}");
+            self.message = self.message.replacen(&format!("'{param}'"), &format!("'{full}'"), 1);
+            *param = full;
+        }
+        self
+    }
+
     fn wrong_type(param: &str, expected: &str, found: &Value) -> Self {
         Self::new(param, "invalid_type", &format!("expected {expected}, got {}", kind_of(found)))
     }

@@ -10,10 +10,12 @@
 //!
 //! Start reading at [`openai::ChatCompletionRequest`].
 
+pub mod engine;
 pub mod fields;
 pub mod gguf;
 pub mod openai;
 pub mod sse;
+pub mod systemone;
 pub mod vllm;
 
 pub use fields::{FieldError, Fields};

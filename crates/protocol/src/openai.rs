@@ -4,6 +4,7 @@
 
 mod chat;
 mod completion;
+mod decision;
 mod embedding;
 mod error;
 mod harmless;
@@ -16,6 +17,10 @@ mod usage;
 
 pub use chat::{ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatCompletionRequest, ChatDelta, ChatMessage};
 pub use completion::{Completion, CompletionChoice, CompletionRequest, Prompt};
+pub use decision::{
+    ChoiceProbability, ChoiceValue, DecisionAnswer, DecisionInput, DecisionItem, DecisionList, DecisionQuestion,
+    DecisionRequest, DecisionUsage, Found, InputTokensDetails, LevelProbability, OutputTokensDetails, QuestionKind,
+};
 pub use embedding::{Embedding, EmbeddingList, EmbeddingRequest, EmbeddingUsage, EncodingFormat, Vector};
 pub use error::{ErrorBody, ErrorObject};
 pub use logprobs::{ChatLogprobs, ChatTokenLogprob, CompletionLogprobs, Logprobs, TopLogprob};

@@ -5,7 +5,7 @@ import re
 import typing
 
 import pytest
-from openai.types import completion_create_params, embedding_create_params
+from openai.types import completion_create_params, decision_create_params, embedding_create_params
 from openai.types.chat import completion_create_params as chat_create_params
 
 TABLES = pathlib.Path(__file__).parents[3] / "docs" / "api.md"
@@ -15,6 +15,7 @@ BACKENDS = {"checked", "passed on", "gateway"}
 ROUTES = {
     "/v1/chat/completions": chat_create_params.CompletionCreateParams,
     "/v1/completions": completion_create_params.CompletionCreateParams,
+    "/v1/decisions": decision_create_params.DecisionCreateParams,
     "/v1/embeddings": embedding_create_params.EmbeddingCreateParams,
 }
 

@@ -28,7 +28,7 @@ impl PrefixCache {
             return Some(row);
         }
         let row = self.least_useful()?;
-        self.evicted_cells += self.exclusive_cells(row) as u64;
+        self.evicted_cells += self.own_cells(row) as u64;
         self.discard(row);
         Some(row)
     }
@@ -80,8 +80,13 @@ impl PrefixCache {
         above.parent.is_some() && above.rows.is_empty() && above.children == [node]
     }
 
-    fn exclusive_cells(&self, row: Row) -> usize {
+    /// Cells that nobody but this row holds.
+    pub(crate) fn own_cells(&self, row: Row) -> usize {
         let Some(holder) = self.rows[row] else { return 0 };
+        let end = &self.nodes[holder.node];
+        if end.rows.len() > 1 || !end.children.is_empty() {
+            return 0;
+        }
         let (mut cells, mut node) = (self.nodes[holder.node].tokens.len(), holder.node);
         while let Some(parent) = self.nodes[node].parent.filter(|&parent| self.is_only_child(node, parent)) {
             cells += self.nodes[parent].tokens.len();

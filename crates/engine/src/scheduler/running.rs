@@ -1,6 +1,6 @@
 //! A sequence in a slot: its tokens, how far they are computed, its row in the cache.
 
-use super::{SequenceId, Submission, Work};
+use super::{SequenceId, Submission, WORTH_FOLLOWING_TO_SCORE, Work};
 use crate::prefix_cache::{PrefixCache, Row};
 
 #[derive(Debug)]
@@ -22,7 +22,10 @@ pub(super) struct Running {
     pub(super) row: Option<Row>,
     /// Whom it follows, up to how many tokens.
     pub(super) leader: Option<(SequenceId, usize)>,
-    fresh: bool,
+    /// It ends when its tokens are computed.
+    pub(super) scores: bool,
+    /// What is before this token may come from the cache.
+    logits_from: usize,
 }
 
 impl Running {
@@ -37,14 +40,16 @@ impl Running {
             proposed: 0,
             row: None,
             leader,
-            fresh: waiting.fresh,
+            scores: waiting.scores,
+            logits_from: waiting.logits_from,
         }
     }
 
-    /// Back to the queue. Its logits were seen, so it need not be fresh any more once it decodes.
+    /// Back to the queue. Once it decodes, the logits of its prompt were seen.
     pub(super) fn into_submission(self) -> Submission {
-        let fresh = self.fresh && !self.decodes;
-        Submission { id: self.id, tokens: self.tokens, adapter: self.adapter, fresh }
+        let logits_from = if self.decodes { self.tokens.len() - 1 } else { self.logits_from };
+        let Self { id, tokens, adapter, scores, .. } = self;
+        Submission { id, tokens, adapter, logits_from, scores }
     }
 
     pub(super) fn pending(&self) -> usize {
@@ -62,12 +67,7 @@ impl Running {
     /// Takes a row, with what the cache has of its tokens. At least one token is left to compute: its
     /// logits are what the first answer token is drawn from.
     pub(super) fn begin(&mut self, cache: &mut PrefixCache, reuse: bool) {
-        let known = if reuse && !self.fresh {
-            let reusable = &self.tokens[..self.tokens.len() - 1];
-            cache.longest(self.adapter, reusable).len
-        } else {
-            0
-        };
+        let known = if reuse { cache.longest(self.adapter, &self.tokens[..self.logits_from]).len } else { 0 };
         self.row = cache.fork(self.adapter, &self.tokens[..known]);
         self.computed = self.row.map_or(0, |row| cache.len(row));
         self.settled = self.computed;
@@ -81,9 +81,11 @@ impl Running {
         self.settled = self.computed;
     }
 
-    /// Leaves its row behind for others.
+    /// Leaves its row behind for others. A row is scarce: many that score would leave theirs for a few
+    /// tokens of an answer each.
     pub(super) fn release(&mut self, cache: &mut PrefixCache, reuse: bool) {
         match self.row.take() {
+            Some(row) if self.scores && cache.own_cells(row) < WORTH_FOLLOWING_TO_SCORE => cache.discard(row),
             Some(row) if reuse => cache.release(row),
             Some(row) => cache.discard(row),
             None => {}

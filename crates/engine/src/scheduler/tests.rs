@@ -12,7 +12,11 @@ fn limits() -> Limits {
 /// A sequence of `len` tokens that shares none with another id.
 fn submit(scheduler: &mut Scheduler, id: SequenceId, len: u32) {
     let start = u32::try_from(id).unwrap() * 10_000;
-    scheduler.submit(Submission { id, tokens: (start..start + len).collect(), adapter: 0, fresh: false });
+    scheduler.submit(submission(id, (start..start + len).collect()));
+}
+
+fn submission(id: SequenceId, tokens: Vec<u32>) -> Submission {
+    Submission { id, logits_from: tokens.len() - 1, tokens, adapter: 0, scores: false }
 }
 
 /// What a plan computes, without rows: id, start, length, draft, whether a token is sampled.
@@ -22,6 +26,36 @@ fn work(plan: &Plan) -> Vec<(SequenceId, usize, usize, usize, bool)> {
 
 fn begun(plan: &Plan) -> Vec<(SequenceId, usize)> {
     plan.begun.iter().map(|begun| (begun.id, begun.cached)).collect()
+}
+
+#[test]
+fn many_short_scores_share_a_step_behind_one_beginning() {
+    let limits = Limits { rows: 40, ..limits() };
+    let mut scheduler = Scheduler::new(limits);
+    let text: Vec<u32> = (0..50).collect();
+    let scored = |id: SequenceId, label: &[u32], logits_from| Submission {
+        logits_from,
+        scores: true,
+        ..submission(id, text.iter().chain(label).copied().collect())
+    };
+    scheduler.submit(scored(0, &[100, 101], 49));
+    for id in 1..12 {
+        scheduler.submit(scored(id, &[200 + u32::try_from(id).unwrap(), 7], 50));
+    }
+    submit(&mut scheduler, 99, 3);
+    // The text once, by the first; the chat needs a slot, of which no score takes one.
+    assert_eq!(work(&scheduler.plan()), [(0, 0, 52, 0, true), (99, 0, 3, 0, true)]);
+    scheduler.advance(99, &[1], 0);
+    assert!(scheduler.remove(0, false));
+    let plan = scheduler.plan();
+    assert_eq!(begun(&plan), (1..12).map(|id| (id, 50)).collect::<Vec<_>>());
+    let sum: usize = plan.work.iter().map(|work| work.len).sum();
+    assert_eq!((plan.work.len(), sum), (6, 1 + 10), "the chat's token, and a chunk");
+    for id in (1..12).chain([99]) {
+        assert!(scheduler.remove(id, false));
+    }
+    // One row stays, with the text.
+    assert!((50..62).contains(&scheduler.cache().cells()), "{}", scheduler.cache().cells());
 }
 
 #[test]
@@ -98,7 +132,6 @@ fn the_youngest_gives_way_and_comes_back_first() {
 fn what_was_computed_is_used_again() {
     let mut scheduler = Scheduler::new(limits());
     let tokens: Vec<u32> = (0..50).collect();
-    let submission = |id, tokens: Vec<u32>| Submission { id, tokens, adapter: 0, fresh: false };
     scheduler.submit(submission(1, tokens.clone()));
     scheduler.plan();
     scheduler.advance(1, &[77], 0);
@@ -117,7 +150,7 @@ fn what_was_computed_is_used_again() {
     scheduler.remove(3, false);
     let others = [
         Submission { adapter: 1, ..submission(4, tokens.clone()) },
-        Submission { fresh: true, ..submission(5, tokens) },
+        Submission { logits_from: 0, ..submission(5, tokens) },
     ];
     for other in others {
         let id = other.id;
@@ -132,7 +165,7 @@ fn one_computes_a_shared_beginning_and_the_others_wait_for_it() {
     let mut scheduler = Scheduler::new(Limits { slots: 16, rows: 32, ..limits() });
     for id in 0..8_u32 {
         let tokens = (0..250).chain([1000 + id]).collect();
-        scheduler.submit(Submission { id: u64::from(id), tokens, adapter: 0, fresh: false });
+        scheduler.submit(submission(u64::from(id), tokens));
     }
     assert_eq!(work(&scheduler.plan()), [(0, 0, 100, 0, false)]);
     assert_eq!(work(&scheduler.plan()), [(0, 100, 100, 0, false)]);
@@ -147,7 +180,7 @@ fn one_computes_a_shared_beginning_and_the_others_wait_for_it() {
 fn followers_of_a_leader_that_leaves_go_on_alone() {
     let mut scheduler = Scheduler::new(limits());
     for id in 0..2 {
-        scheduler.submit(Submission { id, tokens: (0..300).collect(), adapter: 0, fresh: false });
+        scheduler.submit(submission(id, (0..300).collect()));
     }
     assert_eq!(work(&scheduler.plan()), [(0, 0, 100, 0, false)]);
     scheduler.remove(0, false);
@@ -202,6 +235,8 @@ struct Request {
     family: u32,
     alike: usize,
     adapter: u32,
+    /// Share of the prompt whose logits are wanted, in thousandths; `None`: it generates.
+    scores: Option<usize>,
     fresh: bool,
     /// Guesses per step, and how many of them come true.
     draft: usize,
@@ -210,9 +245,10 @@ struct Request {
 
 fn request() -> impl Strategy<Value = Request> {
     let times = (0_usize..6, 0_usize..1000, 0_usize..=1000, prop::option::weighted(0.2, 0_usize..60));
-    let sharing = (0_u32..3, 0_usize..=1000, 0_u32..2, prop::bool::weighted(0.1));
+    let scores = prop::option::weighted(0.3, 0_usize..=1000);
+    let sharing = (0_u32..3, 0_usize..=1000, 0_u32..2, prop::bool::weighted(0.1), scores);
     (times, sharing, 0_usize..6, 0_usize..6).prop_map(
-        |((after, prompt, answer, cancel), (family, alike, adapter, fresh), draft, right)| Request {
+        |((after, prompt, answer, cancel), (family, alike, adapter, fresh, scores), draft, right)| Request {
             after,
             prompt,
             answer,
@@ -220,6 +256,7 @@ fn request() -> impl Strategy<Value = Request> {
             family,
             alike,
             adapter,
+            scores,
             fresh,
             draft,
             right,
@@ -248,6 +285,7 @@ fn any_limits() -> impl Strategy<Value = Limits> {
 struct Live {
     arrived: usize,
     tokens: Vec<u32>,
+    logits_from: usize,
     end: usize,
     cancel_at: Option<usize>,
     request: Request,
@@ -268,7 +306,7 @@ impl Simulation {
     fn arrive(&mut self, id: SequenceId, request: &Request) {
         let window = self.limits.window;
         let len = 1 + request.prompt * (window - 1) / 1000;
-        let end = len + request.answer * (window - len) / 1000;
+        let end = if request.scores.is_some() { len } else { len + request.answer * (window - len) / 1000 };
         let own = u32::try_from(id).unwrap() * 1000 + 10_000;
         let alike = len * request.alike / 1000;
         let token = |index: usize| {
@@ -276,11 +314,13 @@ impl Simulation {
             if index < alike { request.family * 100 + index_id } else { own + index_id }
         };
         let tokens: Vec<u32> = (0..len).map(token).collect();
-        let submission = Submission { id, tokens: tokens.clone(), adapter: request.adapter, fresh: request.fresh };
+        let logits_from = if request.fresh { 0 } else { (len - 1) * (1000 - request.scores.unwrap_or(0)) / 1000 };
+        let scores = request.scores.is_some();
+        let submission = Submission { logits_from, adapter: request.adapter, scores, ..submission(id, tokens.clone()) };
         self.scheduler.submit(submission);
         let cancel_at = request.cancel.map(|steps| self.step + steps);
         let request = request.clone();
-        let live = Live { arrived: self.step, tokens, end, cancel_at, request, row: None, decodes: false };
+        let live = Live { arrived: self.step, tokens, logits_from, end, cancel_at, request, row: None, decodes: false };
         assert!(self.live.insert(id, live).is_none());
     }
 
@@ -331,7 +371,7 @@ impl Simulation {
         let tokens: Vec<u32> = (0..=verified).map(|index| next + u32::try_from(index).unwrap()).collect();
         live.tokens.extend(&tokens);
         // Its prompt has been seen.
-        (live.decodes, live.request.fresh) = (true, false);
+        (live.decodes, live.logits_from) = (true, live.tokens.len() - 1);
         // The cells of verified drafts hold what is now known.
         let guesses = self.cells.cells.iter_mut().filter(|(_, _, rows)| rows.contains(&work.row));
         for (position, token, _) in guesses {
@@ -348,11 +388,12 @@ impl Simulation {
         for begun in &plan.begun {
             let live = &self.live[&begun.id];
             assert!(live.row.is_none() && begun.cached < live.tokens.len());
-            assert!(begun.cached == 0 || (self.limits.reuse && !live.request.fresh));
+            assert!(begun.cached <= if self.limits.reuse { live.logits_from } else { 0 });
         }
         // Nobody overtakes: whoever runs arrived before whoever waits.
         assert_eq!(self.scheduler.running() + self.scheduler.waiting(), self.live.len());
-        assert!(self.scheduler.running() <= self.limits.slots);
+        let (slots, rows) = (self.limits.slots, self.limits.rows);
+        assert!(self.scheduler.generating() <= slots && self.scheduler.running() <= rows);
     }
 
     fn follow_work(&mut self, plan: &Plan) {

@@ -129,6 +129,8 @@ impl Choices {
                         Some(echo) => News::Echo(echo.scored(tokens)),
                         None => continue,
                     },
+                    // Only what was asked to score gives scores.
+                    Poll::Ready(Some(Output::Scores(_))) => continue,
                     Poll::Ready(Some(Output::Finished { reason, usage })) => {
                         self.usages[position] = usage;
                         *place = None;

@@ -12,6 +12,7 @@ use crate::embed::{Embedder, EmbeddingCard};
 use crate::error::EngineError;
 use crate::metrics::Metrics;
 use crate::model::ModelCard;
+use crate::score::{ScoreTokens, TextScores};
 use crate::sequence::{GenerateRequest, Output};
 use crate::template::TemplateOptions;
 use crate::worker::Engine;
@@ -35,6 +36,8 @@ pub(super) trait Generate: Send + Sync + 'static {
     fn embed(&self, _inputs: Vec<Vec<u32>>) -> BoxFuture<'static, Result<Vec<Vec<f32>>, EngineError>> {
         Box::pin(std::future::ready(Err(no_embeddings(self.card()))))
     }
+    /// How likely texts are. Dropping the future cancels the work.
+    fn score(&self, items: Vec<ScoreTokens>) -> BoxFuture<'static, Result<TextScores, EngineError>>;
     /// May block for some tenths of a second.
     fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError>;
     fn shutdown(&self);
@@ -98,6 +101,10 @@ impl Generate for Embedder {
         Err(no_text(Self::card(self)))
     }
 
+    fn score(&self, _items: Vec<ScoreTokens>) -> BoxFuture<'static, Result<TextScores, EngineError>> {
+        Box::pin(std::future::ready(Err(no_text(Self::card(self)))))
+    }
+
     fn vectors(&self) -> Option<EmbeddingCard> {
         Some(Self::vectors(self))
     }
@@ -147,6 +154,11 @@ impl Generate for Engine {
 
     fn render_chat(&self, messages: &[Message], options: &TemplateOptions<'_>) -> Result<Vec<u32>, EngineError> {
         Self::render_chat(self, messages, options)
+    }
+
+    fn score(&self, items: Vec<ScoreTokens>) -> BoxFuture<'static, Result<TextScores, EngineError>> {
+        let engine = self.clone();
+        Box::pin(async move { Self::score(&engine, items).await })
     }
 
     fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError> {

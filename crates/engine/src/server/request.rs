@@ -204,7 +204,7 @@ pub(super) fn check_model(card: &ModelCard, asked: Option<&str>) -> Result<(), E
 }
 
 /// Refuses text of a model for embeddings.
-fn check_generates(engine: &dyn Generate) -> Result<(), EngineError> {
+pub(super) fn check_generates(engine: &dyn Generate) -> Result<(), EngineError> {
     if engine.vectors().is_some() { Err(no_text(engine.card())) } else { Ok(()) }
 }
 

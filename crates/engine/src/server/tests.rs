@@ -14,6 +14,7 @@ mod fake;
 mod http;
 mod logprobs;
 mod refusals;
+mod scores;
 mod structured;
 mod tools;
 

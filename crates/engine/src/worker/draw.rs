@@ -39,6 +39,15 @@ impl Worker<'_> {
     /// Notes what the model thought of the prompt tokens that follow on the computed ones.
     fn score_prompt(&mut self, item: &Work, first: usize) {
         let Some(sequence) = self.sequences.get_mut(&item.id) else { return };
+        if let Some(scoring) = &mut sequence.scoring {
+            for position in item.start..item.start + item.len {
+                if scoring.wants(position) {
+                    scoring.score(position, self.context.get_logits_ith(index_of(first + position - item.start)));
+                }
+            }
+            // Scored again after a preemption, it is the same; sent, it is gone.
+            return;
+        }
         let top = sequence.logprobs.unwrap_or(0);
         for position in item.start..item.start + item.len {
             if !sequence.scores_prompt_at(position) {
@@ -117,7 +126,9 @@ impl Worker<'_> {
 
     fn finish(&mut self, item: &Work, reason: FinishReason) {
         if let Some(sequence) = self.leave(item.id, false) {
-            self.parts.metrics.finished(reason, sequence.age());
+            if sequence.counts {
+                self.parts.metrics.finished(reason, sequence.age());
+            }
             // Whoever sees the end must also see the counters without this sequence.
             self.show_gauges();
             sequence.finish(reason);

@@ -165,12 +165,15 @@ impl<'model> Worker<'model> {
     fn submit(&mut self, sequence: Box<Sequence>) {
         let id = self.next_id;
         self.next_id += 1;
-        self.parts.metrics.prompt_tokens(sequence.prompt_len());
+        if sequence.counts {
+            self.parts.metrics.prompt_tokens(sequence.prompt_len());
+        }
         self.scheduler.submit(Submission {
             id,
             tokens: sequence.tokens.clone(),
             adapter: 0,
-            fresh: sequence.prompt_logprobs.is_some(),
+            logits_from: sequence.logits_from(),
+            scores: sequence.scoring.is_some(),
         });
         self.sequences.insert(id, sequence);
     }
@@ -179,8 +182,9 @@ impl<'model> Worker<'model> {
         let abandoned: Vec<SequenceId> =
             self.sequences.iter().filter(|(_, sequence)| sequence.is_abandoned()).map(|(&id, _)| id).collect();
         for id in abandoned {
-            drop(self.leave(id, false));
-            self.parts.metrics.cancelled();
+            if self.leave(id, false).is_some_and(|sequence| sequence.counts) {
+                self.parts.metrics.cancelled();
+            }
         }
     }
 

@@ -177,7 +177,7 @@ async fn log_probabilities_belong_to_the_text() {
                 text.push_str(&piece);
                 tokens.extend(scored);
             }
-            Output::Finished { .. } => {}
+            Output::Scores(_) | Output::Finished { .. } => {}
             Output::Failed(error) => panic!("{error}"),
         }
     }

@@ -17,4 +17,5 @@ mod model;
 mod restricted;
 mod sandbox;
 mod schemas;
+mod scores;
 mod tiny_bert;

@@ -60,7 +60,7 @@ pub(crate) async fn read(mut receiver: tokio::sync::mpsc::UnboundedReceiver<Outp
     while let Some(output) = receiver.recv().await {
         assert!(end.is_none(), "something came after the end");
         match output {
-            Output::Prompt(_) => {}
+            Output::Prompt(_) | Output::Scores(_) => {}
             Output::Text { text: piece, .. } => {
                 assert!(!piece.is_empty());
                 text.push_str(&piece);

@@ -7,6 +7,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod answers;
+mod decisions;
 mod embeddings;
 mod errors;
 mod harness;

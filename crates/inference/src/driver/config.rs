@@ -75,6 +75,11 @@ impl Dialect {
         self.has_vllm_routes() || self == Self::LlamaServer
     }
 
+    /// It may have `POST /v1/systemone`; `llama-server` only for models that are made for decisions.
+    pub(super) fn has_decisions(self) -> bool {
+        matches!(self, Self::Vllm | Self::LlamaServer)
+    }
+
     /// Connections may be used again. `llama-server` closes them after a stream although it has
     /// announced to keep them, so that a pooled client sometimes writes into a closed one.
     pub(super) fn pools(self) -> bool {

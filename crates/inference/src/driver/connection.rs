@@ -66,6 +66,25 @@ impl Connection {
         Ok(Opened { response, begin })
     }
 
+    /// Like [`Connection::open`]; `None` when the server has no such route, or not for this model (404
+    /// without a word about the model, 405, 501).
+    pub(super) async fn open_if_there(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        model: &str,
+    ) -> Result<Option<Opened>, Error> {
+        let begin = Instant::now();
+        let first_byte = self.timeouts.first_byte.min(self.timeouts.total);
+        let request = self.request(Method::POST, format!("{}/{path}", self.api)).json(body);
+        let response = self.within(first_byte, "first byte", request.send()).await?;
+        if matches!(response.status().as_u16(), 404 | 405 | 501) {
+            return Ok(None);
+        }
+        let response = self.accepted(response, model).await?;
+        Ok(Some(Opened { response, begin }))
+    }
+
     /// Asks something short under `/v1`.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         self.short(self.request(Method::GET, format!("{}/{path}", self.api))).await
@@ -79,6 +98,22 @@ impl Connection {
     /// Posts something short beside `/v1`.
     pub(super) async fn post_root<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
         self.short(self.request(Method::POST, format!("{}/{path}", self.root)).json(body)).await
+    }
+
+    /// Posts something beside `/v1` that may take as long as an answer. `model` is what a 404 is about.
+    pub(super) async fn post_long<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        model: &str,
+    ) -> Result<T, Error> {
+        let request = self.request(Method::POST, format!("{}/{path}", self.root)).json(body);
+        let first_byte = self.timeouts.first_byte.min(self.timeouts.total);
+        let response = self.within(first_byte, "first byte", request.send()).await?;
+        let response = self.accepted(response, model).await?;
+        let body = self.read_all(response, self.timeouts.total).await?;
+        serde_json::from_slice(&body)
+            .map_err(|error| Error::upstream(&self.name, format!("its answer to /{path} can not be read: {error}")))
     }
 
     /// Whether `GET /health` is answered with 200; its body does not matter.

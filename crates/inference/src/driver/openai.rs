@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use lla_protocol::engine;
 use lla_protocol::openai::{self, EmbeddingList, EncodingFormat, Logprobs, ModelList, StreamOptions};
+use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
@@ -12,8 +14,10 @@ use tokio::time::timeout;
 use super::answer::{self, Expected};
 use super::config::{BuildError, Dialect, HttpBackendConfig};
 use super::connection::Connection;
+use crate::backend::{no_scores, unsupported};
 use crate::{
     Backend, BackendHealth, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, ModelInfo,
+    ScoreRequest, Scores,
 };
 
 /// A health check gives up after this.
@@ -161,6 +165,33 @@ impl Backend for OpenAiBackend {
         let opened = self.connection.open("embeddings", &body, &body.model).await?;
         let answer = self.connection.read_all(opened.response, self.connection.timeouts.total).await?;
         embeddings(&answer, inputs).map_err(|message| Error::upstream(self.name(), message))
+    }
+
+    async fn score(&self, request: ScoreRequest) -> Result<Scores, Error> {
+        if self.dialect != Dialect::LlaEngine {
+            return Err(no_scores(self.name(), &request.model));
+        }
+        let body = engine::ScoreRequest { model: request.model, items: request.items };
+        let answer = self.connection.post_long::<engine::ScoreResponse>("scores", &body, &body.model).await?;
+        let (logprobs, best): (Vec<_>, _) = answer.items.into_iter().map(|item| (item.logprobs, item.best)).unzip();
+        let request = ScoreRequest { model: body.model, items: body.items };
+        if !request.is_answered_by(&logprobs) {
+            return Err(Error::upstream(self.name(), "it sent scores for something else than was asked"));
+        }
+        Ok(Scores { logprobs, best, usage: answer.usage })
+    }
+
+    async fn decide(&self, request: SystemOneRequest) -> Result<SystemOneAnswer, Error> {
+        let no_decisions = || unsupported(self.name(), &request.model, "decides nothing by itself");
+        if !self.dialect.has_decisions() {
+            return Err(no_decisions());
+        }
+        let Some(opened) = self.connection.open_if_there("systemone", &request, &request.model).await? else {
+            return Err(no_decisions());
+        };
+        let answer = self.connection.read_all(opened.response, self.connection.timeouts.total).await?;
+        serde_json::from_slice(&answer)
+            .map_err(|error| Error::upstream(self.name(), format!("it sent something that is no decision: {error}")))
     }
 
     async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {

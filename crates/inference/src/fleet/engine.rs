@@ -20,7 +20,7 @@ use super::{EngineModelConfig, Launch, StartPolicy};
 use crate::driver::{BuildError, Dialect};
 use crate::{
     Backend as _, BackendHealth, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream,
-    OpenAiBackend,
+    OpenAiBackend, ScoreRequest, Scores,
 };
 
 /// A request waits this long for the next attempt to start; longer, and it is refused at once.
@@ -167,6 +167,17 @@ impl Engine {
         if matches!(outcome, Err(Error::Unavailable { .. })) && self.has_gone(&running).await {
             let (successor, _guard) = self.running().await?;
             return successor.backend.embed(request.clone()).await;
+        }
+        outcome
+    }
+
+    /// Like [`Engine::answer`], for scores.
+    pub(super) async fn score(&self, request: &ScoreRequest) -> Result<Scores, Error> {
+        let (running, _guard) = self.running().await?;
+        let outcome = running.backend.score(request.clone()).await;
+        if matches!(outcome, Err(Error::Unavailable { .. })) && self.has_gone(&running).await {
+            let (successor, _guard) = self.running().await?;
+            return successor.backend.score(request.clone()).await;
         }
         outcome
     }

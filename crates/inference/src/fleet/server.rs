@@ -3,10 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
+use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
 
 use super::status::{BackendStatus, FleetModel, ModelState};
 use crate::route::Tier;
-use crate::{Backend, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, ModelInfo};
+use crate::{
+    Backend, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, ModelInfo, ScoreRequest,
+    Scores,
+};
 
 /// See the module.
 pub(super) struct Server {
@@ -104,6 +108,14 @@ impl Server {
 
     pub(super) async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, Error> {
         self.learn(self.backend.embed(request).await)
+    }
+
+    pub(super) async fn score(&self, request: ScoreRequest) -> Result<Scores, Error> {
+        self.learn(self.backend.score(request).await)
+    }
+
+    pub(super) async fn decide(&self, request: SystemOneRequest) -> Result<SystemOneAnswer, Error> {
+        self.learn(self.backend.decide(request).await)
     }
 
     pub(super) async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {

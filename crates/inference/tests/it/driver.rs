@@ -6,9 +6,10 @@ use futures_util::StreamExt as _;
 use lla_inference::mock::collect;
 use lla_inference::{
     Backend, ChatRequest, CompletionRequest, Dialect, EmbedRequest, Embeddings, Error, ErrorKind, Event, EventStream,
-    HttpBackendConfig, OpenAiBackend, Timeouts,
+    HttpBackendConfig, OpenAiBackend, ScoreItem, ScorePrompt, ScoreRequest, Timeouts,
 };
 use lla_protocol::openai::{FinishReason, Message, Prompt, Role, Sampling, Usage};
+use lla_protocol::systemone::SystemOneRequest;
 use serde_json::{Map, json};
 
 use crate::fake_server::{Answer, FakeServer, Then};
@@ -104,6 +105,58 @@ async fn embeddings_are_asked_for_in_the_form_that_the_server_knows() {
         let sent = server.requests.recv().await.expect("request").body;
         let wanted = json!({"model": "m", "input": ["a"], "encoding_format": form, "dimensions": 1, "user": "u"});
         assert_eq!(sent, wanted);
+    }
+}
+
+#[tokio::test]
+async fn scores_are_asked_of_our_own_engines_only() {
+    let scores = r#"{"model":"m","items":[{"logprobs":[[-1.0,-0.5],[-2.0]],"best":-0.25}],"usage":{"prompt_tokens":3,"computed_tokens":4,"cached_tokens":0}}"#;
+    let item = ScoreItem {
+        prompt: ScorePrompt::Text { prompt: "p".to_owned() },
+        continuations: vec!["a".to_owned(), "b".to_owned()],
+    };
+    let request = ScoreRequest { model: "m".to_owned(), items: vec![item] };
+    let mut server = FakeServer::start(Answer::json(200, &[], scores)).await;
+    let engine = HttpBackendConfig { dialect: Dialect::LlaEngine, ..config(&server) };
+    let engine = OpenAiBackend::new("b", &engine).expect("backend");
+    let found = engine.score(request.clone()).await.expect("scored");
+    assert_eq!(
+        (found.sums(0), found.best.as_slice(), found.usage.computed_tokens),
+        (vec![-1.5, -2.0], &[-0.25][..], 4)
+    );
+    let sent = server.requests.recv().await.expect("request").body;
+    assert_eq!(sent, json!({"model": "m", "items": [{"prompt": "p", "continuations": ["a", "b"]}]}));
+    // Scores for something else are worth nothing.
+    let other = ScoreRequest { items: [request.items.clone(), request.items.clone()].concat(), ..request.clone() };
+    assert!(matches!(engine.score(other).await, Err(Error::Upstream { .. })));
+    let vllm = HttpBackendConfig { dialect: Dialect::Vllm, ..config(&server) };
+    let error = OpenAiBackend::new("b", &vllm).expect("backend").score(request).await.expect_err("no such route");
+    assert!(error.is_unsupported(), "{error}");
+}
+
+#[tokio::test]
+async fn decisions_are_passed_to_servers_that_have_them() {
+    let body = br#"{"model":"m","state":"s","questions":{"q":{"type":"noul","instructions":"?","criteria":{}}},"cache_salt":"x"}"#;
+    let request = SystemOneRequest::parse(body).expect("good");
+    let answer = r#"{"answers":{"q":{"type":"noul","noul":0.5}},"usage":{"input_tokens":4,"output_tokens":1}}"#;
+    for (dialect, status, wanted) in [
+        (Dialect::Vllm, 200, Ok(4)),
+        (Dialect::LlamaServer, 200, Ok(4)),
+        (Dialect::Vllm, 501, Err(true)),
+        (Dialect::LlamaServer, 404, Err(true)),
+        (Dialect::Vllm, 400, Err(false)),
+        (Dialect::OpenAi, 200, Err(true)),
+    ] {
+        let mut server = FakeServer::start(Answer::json(status, &[], answer)).await;
+        let config = HttpBackendConfig { dialect, ..config(&server) };
+        let backend = OpenAiBackend::new("b", &config).expect("backend");
+        let found = backend.decide(request.clone()).await;
+        let found = found.map(|answer| answer.usage.input_tokens).map_err(|error| error.is_unsupported());
+        assert_eq!(found, wanted, "{dialect:?} {status}");
+        if wanted == Ok(4) {
+            let sent = server.requests.recv().await.expect("request").body;
+            assert_eq!(sent, serde_json::from_slice::<serde_json::Value>(body).expect("json"));
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::{mpsc, watch};
 
-/// What `POST /v1/chat/completions`, `/v1/completions` and `/v1/embeddings` answer.
+/// What every `POST` that runs a model answers.
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -118,6 +118,8 @@ fn router(answer: Answer) -> (Router, watch::Receiver<usize>, mpsc::UnboundedRec
         .route("/v1/chat/completions", post(answer_with))
         .route("/v1/completions", post(answer_with))
         .route("/v1/embeddings", post(answer_with))
+        .route("/v1/systemone", post(answer_with))
+        .route("/scores", post(answer_with))
         .with_state(shared);
     (router, seen, received)
 }

@@ -119,7 +119,9 @@ fn names(answer: &Answer, field: &str) -> bool {
 async fn every_field_of_the_tables_does_what_they_say() {
     let (writes, _engine) = served(Behaviour::Say(&["{}"])).await;
     let (embeds, _engine) = served(Behaviour::Embed).await;
-    let rows = rows();
+    let mut rows = rows();
+    // Decisions are the gateway's, which makes scores of them.
+    rows.retain(|row| !matches!(row.route, "/v1/decisions" | "/v1/systemone"));
     assert!(rows.len() > 90, "the tables are read: {} rows", rows.len());
     let known: BTreeSet<_> = rows.iter().map(|row| (row.route, row.field)).collect();
     assert_eq!(known.len(), rows.len(), "a field stands twice in the tables of one route");

@@ -16,6 +16,7 @@ use crate::error::EngineError;
 use crate::logprobs::{Scored, TokenLogprobs};
 use crate::metrics::Metrics;
 use crate::model::ModelCard;
+use crate::score::{ScoreTokens, TextScores};
 use crate::sequence::{GenerateRequest, Output};
 use crate::server::generate::Generate;
 use crate::template::TemplateOptions;
@@ -177,6 +178,29 @@ impl Generate for FakeEngine {
             json!({"messages": messages, "tools": options.tools, "kwargs": options.kwargs});
         let texts: Vec<String> = messages.iter().map(|message| message.text_content().expect("text")).collect();
         Ok(self.tokenize(&texts.join(" "), true, true))
+    }
+
+    /// A token is the likelier the shorter it is.
+    fn score(&self, items: Vec<ScoreTokens>) -> BoxFuture<'static, Result<TextScores, EngineError>> {
+        if let Behaviour::Hang = self.behaviour {
+            let (sender, receiver) = unbounded_channel::<Output>();
+            self.hanging.lock().expect("lock").push(sender);
+            return Box::pin(async move {
+                let _receiver = receiver;
+                std::future::pending().await
+            });
+        }
+        let score = |&token: &u32| -f32::from(u8::try_from(token).expect("short"));
+        let of_item =
+            |item: &ScoreTokens| item.continuations.iter().map(|tokens| tokens.iter().map(score).collect()).collect();
+        let logprobs = items.iter().map(of_item).collect();
+        let computed_tokens = items.iter().map(|item| u32::try_from(item.prompt.len()).expect("short")).sum();
+        Box::pin(std::future::ready(Ok(TextScores {
+            best: vec![-0.5; items.len()],
+            logprobs,
+            computed_tokens,
+            cached_tokens: 0,
+        })))
     }
 
     fn vectors(&self) -> Option<EmbeddingCard> {
