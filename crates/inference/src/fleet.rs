@@ -12,6 +12,7 @@ mod config;
 mod engine;
 mod engine_process;
 mod in_flight;
+mod routed;
 mod server;
 mod socket;
 mod status;
@@ -27,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 pub use config::{DefaultSampling, EngineModelConfig, FleetConfig, StartPolicy};
 use engine::{Engine, Request};
+pub use routed::RoutedBackend;
 use server::Server;
 pub use status::{BackendStatus, FleetModel, ModelState, Snapshot};
 

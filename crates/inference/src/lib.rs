@@ -23,7 +23,7 @@ pub use backend::{Backend, BackendHealth, ModelInfo};
 pub use driver::{BuildError, Dialect, HttpBackendConfig, OpenAiBackend, Timeouts};
 pub use error::{Error, ErrorKind};
 pub use event::{Delta, Event, EventStream};
-pub use fleet::{DefaultSampling, EngineModelConfig, Fleet, FleetConfig, Launch, StartPolicy};
+pub use fleet::{DefaultSampling, EngineModelConfig, Fleet, FleetConfig, Launch, RoutedBackend, StartPolicy};
 pub use mock::{MockBackend, Script};
 pub use request::{ChatRequest, CompletionRequest, EmbedRequest, Embeddings};
 pub use route::{Route, Tier};
