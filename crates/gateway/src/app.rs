@@ -15,7 +15,7 @@ use crate::access_log;
 use crate::config::Origins;
 use crate::error::{ApiError, Reason};
 use crate::request_id;
-use crate::routes::{chat, completions, embeddings, health, models};
+use crate::routes::{chat, completions, embeddings, health, models, tools};
 use crate::state::AppState;
 
 /// The gateway as a service: routes, and around them, outermost first:
@@ -30,6 +30,8 @@ pub fn app(state: AppState) -> Router {
         .route("/v1/models", get(models::list))
         // Names of models may hold slashes.
         .route("/v1/models/{*id}", get(models::retrieve))
+        .route("/mcp/tools", get(tools::list))
+        .route("/mcp/tools/{name}", post(tools::call))
         .route("/health", get(health::detailed))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

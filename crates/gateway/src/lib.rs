@@ -24,6 +24,6 @@ mod server;
 mod state;
 
 pub use app::app;
-pub use config::{ByteSize, ConfigError, CorsConfig, ServerConfig};
+pub use config::{ByteSize, ConfigError, CorsConfig, ServerConfig, ToolsConfig};
 pub use server::{ServeError, serve};
 pub use state::{AppState, Build};

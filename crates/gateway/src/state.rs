@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lla_inference::fleet::Fleet;
+use lla_tools::{Context, FleetModels, Registry};
 
 use crate::admission::Admission;
-use crate::config::{ConfigError, Origins, ServerConfig};
+use crate::config::{ConfigError, Origins, ServerConfig, ToolsConfig};
 
 /// Which program this is; shown by `GET /health`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,20 +31,41 @@ struct Inner {
     config: ServerConfig,
     origins: Origins,
     admission: Admission,
+    tools: Registry,
+    tool_context: Context,
+    tools_config: ToolsConfig,
     build: Build,
     started: Instant,
 }
 
 impl AppState {
-    /// Puts the parts together.
+    /// Puts the parts together, with the tools as they are by default.
     ///
     /// # Errors
     /// When the configuration holds a value that can not work.
     pub fn new(config: ServerConfig, fleet: Arc<Fleet>, build: Build) -> Result<Self, ConfigError> {
+        Self::with_tools(config, ToolsConfig::default(), fleet, build)
+    }
+
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// When the configuration holds a value that can not work.
+    pub fn with_tools(
+        config: ServerConfig,
+        tools_config: ToolsConfig,
+        fleet: Arc<Fleet>,
+        build: Build,
+    ) -> Result<Self, ConfigError> {
         config.check()?;
+        tools_config.check()?;
         let origins = config.cors.origins()?;
         let admission = Admission::new(config.max_in_flight);
-        Ok(Self { inner: Arc::new(Inner { fleet, config, origins, admission, build, started: Instant::now() }) })
+        let tool_context = tools_config.context(Arc::new(FleetModels(Arc::clone(&fleet))));
+        let tools = Registry::standard();
+        let started = Instant::now();
+        let inner = Inner { fleet, config, origins, admission, tools, tool_context, tools_config, build, started };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     pub(crate) fn fleet(&self) -> &Fleet {
@@ -60,6 +82,20 @@ impl AppState {
 
     pub(crate) fn admission(&self) -> &Admission {
         &self.inner.admission
+    }
+
+    /// The tools.
+    pub(crate) fn tools(&self) -> &Registry {
+        &self.inner.tools
+    }
+
+    /// What a tool call may use: the fleet's models, and the folders of the configuration.
+    pub(crate) fn tool_context(&self) -> Context {
+        self.inner.tool_context.clone()
+    }
+
+    pub(crate) fn tools_config(&self) -> &ToolsConfig {
+        &self.inner.tools_config
     }
 
     pub(crate) fn build(&self) -> &Build {

@@ -28,6 +28,18 @@ pub enum ToolError {
     /// The model gave no answer to work with.
     #[error(transparent)]
     Answer(#[from] answer::Error),
+    /// Another gateway, which was asked to do the work, refused.
+    #[error("{message}")]
+    Refused {
+        /// Its words.
+        message: String,
+        /// The class of its error.
+        kind: ErrorKind,
+        /// The argument at fault, where it named one.
+        field: Option<String>,
+        /// Its code, where it gave one.
+        code: Option<String>,
+    },
     /// The work took longer than a call may.
     #[error("the tool did not finish within {} s; send a shorter text", .0.as_secs())]
     Deadline(Duration),
@@ -47,6 +59,7 @@ impl ToolError {
             Self::File(_) => Some(ErrorKind::InvalidRequest),
             Self::Answer(answer::Error::Inference(error)) => Some(error.kind()),
             Self::Answer(_) => Some(ErrorKind::Upstream),
+            Self::Refused { kind, .. } => Some(*kind),
             Self::Deadline(_) => Some(ErrorKind::Timeout),
             Self::Internal => Some(ErrorKind::Internal),
         }
@@ -58,6 +71,7 @@ impl ToolError {
         match self {
             Self::Invalid(error) => error.param.as_deref(),
             Self::File(_) => Some("path"),
+            Self::Refused { field, .. } => field.as_deref(),
             Self::Answer(answer::Error::Inference(lla_inference::Error::ContextLength { .. })) => Some("text"),
             _ => None,
         }
@@ -65,11 +79,12 @@ impl ToolError {
 
     /// A stable code that is more precise than the kind, where there is one.
     #[must_use]
-    pub fn code(&self) -> Option<&'static str> {
+    pub fn code(&self) -> Option<&str> {
         match self {
             Self::UnknownTool { .. } => Some("unknown_tool"),
             Self::Invalid(error) => Some(error.code),
             Self::File(error) => Some(error.code()),
+            Self::Refused { code, .. } => code.as_deref(),
             Self::Deadline(_) => Some("deadline_exceeded"),
             _ => None,
         }

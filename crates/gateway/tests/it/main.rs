@@ -2,7 +2,7 @@
 //!
 //! `harness` puts it together; `answers` has what callers get, `errors` what they get instead,
 //! `sockets` what only shows on real connections, `log` what operators see,
-//! `properties` what must hold for any body.
+//! `tools` the tools over REST, `properties` what must hold for any body.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
@@ -13,3 +13,4 @@ mod harness;
 mod log;
 mod properties;
 mod sockets;
+mod tools;
