@@ -17,6 +17,7 @@ pub mod config;
 mod convert;
 mod error;
 mod extract;
+pub mod mcp;
 mod request_id;
 mod respond;
 mod routes;

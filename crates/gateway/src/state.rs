@@ -8,6 +8,7 @@ use lla_tools::{Context, FleetModels, Registry};
 
 use crate::admission::Admission;
 use crate::config::{ConfigError, Origins, ServerConfig, ToolsConfig};
+use crate::mcp;
 
 /// Which program this is; shown by `GET /health`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,7 @@ struct Inner {
     admission: Admission,
     tools: Registry,
     tool_context: Context,
-    tools_config: ToolsConfig,
+    mcp: mcp::http::Service,
     build: Build,
     started: Instant,
 }
@@ -44,7 +45,7 @@ impl AppState {
     /// # Errors
     /// When the configuration holds a value that can not work.
     pub fn new(config: ServerConfig, fleet: Arc<Fleet>, build: Build) -> Result<Self, ConfigError> {
-        Self::with_tools(config, ToolsConfig::default(), fleet, build)
+        Self::with_tools(config, &ToolsConfig::default(), fleet, build)
     }
 
     /// Puts the parts together.
@@ -53,7 +54,7 @@ impl AppState {
     /// When the configuration holds a value that can not work.
     pub fn with_tools(
         config: ServerConfig,
-        tools_config: ToolsConfig,
+        tools_config: &ToolsConfig,
         fleet: Arc<Fleet>,
         build: Build,
     ) -> Result<Self, ConfigError> {
@@ -63,8 +64,10 @@ impl AppState {
         let admission = Admission::new(config.max_in_flight);
         let tool_context = tools_config.context(Arc::new(FleetModels(Arc::clone(&fleet))));
         let tools = Registry::standard();
+        let configs = (&config, tools_config);
+        let mcp = mcp::http::service(tools.clone(), tool_context.clone(), configs, &origins, &build.version);
         let started = Instant::now();
-        let inner = Inner { fleet, config, origins, admission, tools, tool_context, tools_config, build, started };
+        let inner = Inner { fleet, config, origins, admission, tools, tool_context, mcp, build, started };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -94,8 +97,9 @@ impl AppState {
         self.inner.tool_context.clone()
     }
 
-    pub(crate) fn tools_config(&self) -> &ToolsConfig {
-        &self.inner.tools_config
+    /// `rmcp`'s part of `/mcp`.
+    pub(crate) fn mcp(&self) -> &mcp::http::Service {
+        &self.inner.mcp
     }
 
     pub(crate) fn build(&self) -> &Build {

@@ -69,7 +69,7 @@ async fn files_of_the_configured_folders_can_be_named() {
     let mock = Arc::new(MockBackend::new("mock").with_script(Script::text("short")));
     let fleet = Fleet::from_backends(vec![Arc::clone(&mock) as Arc<dyn Backend>]);
     let build = Build { version: "1".to_owned(), commit: None, features: Vec::new() };
-    let state = AppState::with_tools(ServerConfig::default(), tools, fleet, build).expect("configuration");
+    let state = AppState::with_tools(ServerConfig::default(), &tools, fleet, build).expect("configuration");
     let response = app(state).oneshot(post("/mcp/tools/summarize", &json!({"path": "*.txt"}))).await.expect("answer");
     assert_eq!(response.status(), 200);
     let asked = mock.chats().remove(0);
