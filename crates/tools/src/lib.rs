@@ -22,7 +22,7 @@ pub mod progress;
 pub mod registry;
 pub mod rewrite;
 mod schema;
-mod source;
+pub mod source;
 pub mod summarize;
 pub mod tool;
 

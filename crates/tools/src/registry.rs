@@ -91,6 +91,14 @@ impl Registry {
         })
     }
 
+    /// Checks the arguments against the tool's published schema.
+    ///
+    /// # Errors
+    /// When there is no such tool, or the first thing that is wrong.
+    pub fn check(&self, name: &str, arguments: &Value) -> Result<(), ToolError> {
+        Ok(check::check(&self.entry(name)?.validator, arguments)?)
+    }
+
     /// Checks the arguments, runs the tool, and returns an [`Output`] as JSON. Dropping the future ends
     /// the work. A panic of the tool becomes [`ToolError::Internal`].
     ///

@@ -4,9 +4,22 @@ use lla_protocol::FieldError;
 
 use crate::call::Call;
 use crate::error::ToolError;
+use crate::files::{FileError, Files};
+use crate::output::FileRead;
 
 /// Between the texts of several files.
 const BETWEEN_FILES: &str = "\n\n";
+
+/// Reads `path` and joins the texts.
+///
+/// # Errors
+/// When a file can not be read.
+pub async fn read(files: &Files, path: &str) -> Result<(String, Vec<FileRead>), FileError> {
+    let found = files.read(path).await?;
+    let read = found.iter().map(|file| file.read.clone()).collect();
+    let texts: Vec<String> = found.into_iter().map(|file| file.text).collect();
+    Ok((texts.join(BETWEEN_FILES), read))
+}
 
 /// Takes the text of `text`, or of the files of `path` (in order, with an empty line between them).
 ///
@@ -19,11 +32,9 @@ pub(crate) async fn text(call: &Call, text: Option<String>, path: Option<&str>) 
     let text = match (text, path) {
         (Some(text), None) => text,
         (None, Some(path)) => {
-            let found = call.context().files.read(path).await?;
-            let read = found.iter().map(|file| file.read.clone()).collect();
-            call.note_files(read);
-            let texts: Vec<String> = found.into_iter().map(|file| file.text).collect();
-            texts.join(BETWEEN_FILES)
+            let (text, files) = read(&call.context().files, path).await?;
+            call.note_files(files);
+            text
         }
         (Some(_), Some(_)) => {
             return Err(
