@@ -67,8 +67,7 @@ impl Worker {
     /// Sends the work to the gateway, with the text of files in place of their path.
     async fn send(&self, ask: Ask, files: &Files) -> Result<Value, ToolError> {
         let begun = Instant::now();
-        self.tools.check(&ask.name, &ask.arguments)?;
-        let mut ask = ask;
+        let mut ask = Ask { arguments: self.tools.checked(&ask.name, ask.arguments)?, ..ask };
         let mut read: Vec<FileRead> = Vec::new();
         let path = ask.arguments["path"].as_str().filter(|_| ask.arguments["text"].is_null()).map(str::to_owned);
         if let (Some(path), Some(arguments)) = (path, ask.arguments.as_object_mut()) {

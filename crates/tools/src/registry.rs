@@ -91,12 +91,18 @@ impl Registry {
         })
     }
 
-    /// Checks the arguments against the tool's published schema.
+    /// Checks the arguments against the tool's published schema, and leaves out what is `null`: that
+    /// counts as absent.
     ///
     /// # Errors
     /// When there is no such tool, or the first thing that is wrong.
-    pub fn check(&self, name: &str, arguments: &Value) -> Result<(), ToolError> {
-        Ok(check::check(&self.entry(name)?.validator, arguments)?)
+    pub fn checked(&self, name: &str, mut arguments: Value) -> Result<Value, ToolError> {
+        let entry = self.entry(name)?;
+        if let Some(fields) = arguments.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+        check::check(&entry.validator, &arguments)?;
+        Ok(arguments)
     }
 
     /// Checks the arguments, runs the tool, and returns an [`Output`] as JSON. Dropping the future ends
@@ -105,8 +111,8 @@ impl Registry {
     /// # Errors
     /// When there is no such tool, the arguments are wrong, or the tool fails.
     pub async fn call(&self, name: &str, arguments: Value, context: Context) -> Result<Value, ToolError> {
+        let arguments = self.checked(name, arguments)?;
         let entry = self.entry(name)?;
-        check::check(&entry.validator, &arguments)?;
         let begun = Instant::now();
         let deadline = context.deadline;
         let call = Call::new(context);

@@ -100,11 +100,22 @@ pub(crate) async fn handle(State(app): State<AppState>, trace: Trace, request: R
         }
         accept_both(&mut parts.headers);
     }
+    if is_same_origin(&parts.headers) {
+        parts.headers.remove(header::ORIGIN);
+    }
     let request = axum::http::Request::from_parts(parts, Full::new(message));
     let response = admitted.unless_cut(app.mcp().handle(request)).await?;
     let response = explain(response.map(Body::new)).await;
     let cut = Box::pin(admitted.cut());
     Ok(response.map(|inner| Body::new(Held { inner, cut, _admitted: admitted })))
+}
+
+/// A page that came from here may call here. That this is not what a strange page claims is for the check
+/// of `Host` to say, which follows.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let (Some(origin), Some(host)) = (text(header::ORIGIN), text(header::HOST)) else { return false };
+    ["http://", "https://"].iter().any(|scheme| origin.strip_prefix(scheme) == Some(host))
 }
 
 /// A client that takes anything takes both forms; `rmcp` wants to see their names.

@@ -137,6 +137,7 @@ async fn strange_hosts_and_origins_are_refused() {
         (&gateway, "origin", "https://evil.example", 403),
         (&gateway, "origin", "http://localhost:3000", 200),
         (&closed, "origin", "http://localhost:3000", 403),
+        (&closed, "origin", "http://127.0.0.1:7117", 200),
     ] {
         let mut request = request(OLD, &message(OLD, "ping", json!({})));
         request.headers_mut().insert(header, value.parse().expect("header"));

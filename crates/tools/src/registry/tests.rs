@@ -64,6 +64,11 @@ fn schemas_stand_alone_are_closed_and_describe_every_field() {
                 assert!(field["description"].is_string(), "{}.{name} has no description", spec.name);
             }
         }
+        for (name, field) in spec.input_schema["properties"].as_object().expect("fields") {
+            if name != "labels" {
+                assert!(field["type"].is_string(), "{}.{name}: clients want one type: {field}", spec.name);
+            }
+        }
         assert_eq!(spec.input_schema["additionalProperties"], false, "{}", spec.name);
         for unwanted in ["oneOf", "anyOf", "allOf"] {
             assert!(!spec.input_schema.contains_key(unwanted), "{}: clients refuse it at the top", spec.name);
@@ -137,7 +142,7 @@ async fn every_result_fits_its_schema_and_carries_its_costs() {
         ("classify", json!({"text": "t", "labels": ["a", "b"], "multi_label": true}), r#"{"labels": ["b", "a"]}"#),
         ("classify", json!({"text": "t", "labels": ["a", "b"]}), "nonsense"),
         ("extract", json!({"text": "Bo is 7", "schema": {"properties": {"n": {"type": "integer"}}}}), r#"{"n": 7}"#),
-        ("summarize", json!({"text": "t", "max_words": 5}), "one two three four five six"),
+        ("summarize", json!({"text": "t", "max_words": 5, "path": null, "style": null}), "one two three four five six"),
         ("rewrite", json!({"text": "keep 7 now", "style": "plain", "keep": ["7", "now"]}), "now 8"),
     ];
     for (tool, arguments, said) in table {
