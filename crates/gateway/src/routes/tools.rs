@@ -74,7 +74,7 @@ fn wants_events(headers: &HeaderMap) -> bool {
 /// Notes which model worked, and how much, for the log line.
 pub(crate) fn note(trace: &Trace, result: &Value) {
     if let Some(model) = result["model"].as_str() {
-        trace.note_route(model, result["tier"].as_str().unwrap_or("-"), "tool");
+        trace.note_tool_model(model);
     }
     let count = |name: &str| result["usage"][name].as_u64().and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
     trace.note_usage(Usage::new(count("prompt_tokens"), count("completion_tokens")));

@@ -1,6 +1,7 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::*;
@@ -205,4 +206,32 @@ fn a_link_that_is_swapped_gives_nothing_from_outside() {
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever way a path takes through links and `..`, it ends inside or nowhere.
+    #[test]
+    fn no_path_leads_to_what_is_outside(
+        parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "..", ".", "", "root", "docs", "deep", "up", "slash", "relative", "absolute", "secret.txt", "a.txt",
+                "*", "**", "*.txt", "{..,.}", "[.]", "tmp",
+            ]),
+            1..8,
+        ),
+        absolute in any::<bool>(),
+    ) {
+        let world = World::new();
+        world.link("../secret.txt", "relative");
+        world.link(world.outside(), "absolute");
+        world.link("..", "up");
+        world.link("/", "slash");
+        let path = parts.join("/");
+        let path = if absolute { format!("{}/{path}", world.root().display()) } else { path };
+        if let Ok(files) = world.read(&path) {
+            prop_assert!(files.iter().all(|file| file.text != "secret"), "{path}");
+        }
+    }
 }
