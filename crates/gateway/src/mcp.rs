@@ -7,6 +7,7 @@
 //! working, progress is told every few seconds, an unknown cursor is an error, errors below JSON-RPC
 //! come as JSON-RPC all the same, `Origin` and `Host` are checked.
 
+pub(crate) mod cancel;
 pub mod host;
 pub(crate) mod http;
 mod message;

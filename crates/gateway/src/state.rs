@@ -35,6 +35,7 @@ struct Inner {
     tools: Registry,
     tool_context: Context,
     mcp: mcp::http::Service,
+    mcp_calls: Arc<mcp::cancel::Calls>,
     build: Build,
     started: Instant,
 }
@@ -67,7 +68,18 @@ impl AppState {
         let configs = (&config, tools_config);
         let mcp = mcp::http::service(tools.clone(), tool_context.clone(), configs, &origins, &build.version);
         let started = Instant::now();
-        let inner = Inner { fleet, config, origins, admission, tools, tool_context, mcp, build, started };
+        let inner = Inner {
+            fleet,
+            config,
+            origins,
+            admission,
+            tools,
+            tool_context,
+            mcp,
+            mcp_calls: Arc::default(),
+            build,
+            started,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -95,6 +107,11 @@ impl AppState {
     /// What a tool call may use: the fleet's models, and the folders of the configuration.
     pub(crate) fn tool_context(&self) -> Context {
         self.inner.tool_context.clone()
+    }
+
+    /// Calls over `/mcp` that their client can still cancel.
+    pub(crate) fn mcp_calls(&self) -> &Arc<mcp::cancel::Calls> {
+        &self.inner.mcp_calls
     }
 
     /// `rmcp`'s part of `/mcp`.

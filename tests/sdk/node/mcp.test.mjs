@@ -76,21 +76,18 @@ for (const [name, transport] of Object.entries(transports)) {
       assert.ok(result.isError);
       assert.match(result.content[0].text, /'instruction'/);
     });
+
+    test("a call that is aborted stops the engine", async () => {
+      const text = "The lighthouse keeper wrote a letter. ".repeat(150);
+      const abort = new AbortController();
+      const call = client.callTool({ name: "summarize", arguments: { text, max_words: 2000 } }, undefined, {
+        signal: abort.signal,
+      });
+      call.catch(() => {});
+      await eventually(async () => (await server.health()).gateway.in_flight === 1);
+      abort.abort();
+      await assert.rejects(call);
+      await eventually(async () => (await server.health()).gateway.in_flight === 0);
+    });
   });
 }
-
-test("a call that is aborted stops the engine", async () => {
-  const client = new Client({ name: "sdk-test", version: "1" });
-  await client.connect(transports.stdio());
-  const text = "The lighthouse keeper wrote a letter. ".repeat(150);
-  const abort = new AbortController();
-  const call = client.callTool({ name: "summarize", arguments: { text, max_words: 2000 } }, undefined, {
-    signal: abort.signal,
-  });
-  call.catch(() => {});
-  await eventually(async () => (await server.health()).gateway.in_flight === 1);
-  abort.abort();
-  await assert.rejects(call);
-  await eventually(async () => (await server.health()).gateway.in_flight === 0);
-  await client.close();
-});

@@ -130,7 +130,7 @@ def test_a_call_that_is_given_up_stops_the_engine(server, mode):
             await asyncio.sleep(0.02)
 
     run(stdio(server), talk, mode=mode)
-    run(server.url + "/mcp", talk, mode="auto")
+    run(server.url + "/mcp", talk, mode=mode)
 
 
 def test_without_a_gateway_the_engine_is_started_here(server):

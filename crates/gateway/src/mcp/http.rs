@@ -1,7 +1,7 @@
 //! The endpoint `/mcp`: streamable HTTP, without sessions.
 //!
 //! Without sessions a connection that closes cancels its call, nothing is kept between requests, and any
-//! gateway of several can answer.
+//! gateway of several can answer. (The session id of `cancel` is a name, not a session.)
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,16 +10,17 @@ use std::task::{Context, Poll};
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Frame, SizeHint};
 use lla_tools::Registry;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::Value;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::cancel::{self, Running};
 use super::host::Local;
 use super::message;
 use super::server::{RootsFrom, Server};
@@ -91,7 +92,7 @@ fn with_port(origin: &str) -> String {
 pub(crate) async fn handle(State(app): State<AppState>, trace: Trace, request: Request) -> Result<Response, ApiError> {
     let admitted = app.admission().admit(&trace)?;
     let (mut parts, body) = request.into_parts();
-    let mut message = Bytes::new();
+    let (mut message, mut read) = (Bytes::new(), Value::Null);
     if parts.method == Method::POST {
         message = extract::json_body(app.config(), &parts.headers, body).await?;
         if let Some(problem) = message::problem(&message) {
@@ -99,15 +100,31 @@ pub(crate) async fn handle(State(app): State<AppState>, trace: Trace, request: R
             return Ok(json(StatusCode::BAD_REQUEST, &problem));
         }
         accept_both(&mut parts.headers);
+        read = serde_json::from_slice(&message).unwrap_or_default();
     }
+    let running = app.mcp_calls().see(&parts.headers, &read);
     if is_same_origin(&parts.headers) {
         parts.headers.remove(header::ORIGIN);
     }
     let request = axum::http::Request::from_parts(parts, Full::new(message));
-    let response = admitted.unless_cut(app.mcp().handle(request)).await?;
-    let response = explain(response.map(Body::new)).await;
-    let cut = Box::pin(admitted.cut());
-    Ok(response.map(|inner| Body::new(Held { inner, cut, _admitted: admitted })))
+    let response = tokio::select! {
+        response = admitted.unless_cut(app.mcp().handle(request)) => response?,
+        // The client does not wait for an answer any more, and MCP wants none.
+        () = running.cancelled.cancelled() => return Ok(StatusCode::ACCEPTED.into_response()),
+    };
+    let mut response = explain(response.map(Body::new)).await;
+    if response.status().is_success() {
+        cancel::name_client(&read, response.headers_mut());
+    }
+    let cancelled = running.cancelled.clone().cancelled_owned();
+    let cut = admitted.cut();
+    let end = Box::pin(async move {
+        tokio::select! {
+            () = cut => {}
+            () = cancelled => {}
+        }
+    });
+    Ok(response.map(|inner| Body::new(Held { inner, end, _running: running, _admitted: admitted })))
 }
 
 /// A page that came from here may call here. That this is not what a strange page claims is for the check
@@ -144,10 +161,12 @@ async fn explain(response: Response) -> Response {
     response
 }
 
-/// A body that keeps its request's place for as long as it runs, and ends when the gateway shuts down.
+/// A body that keeps its request's place for as long as it runs, and ends when the client cancels the call or
+/// the gateway shuts down.
 struct Held {
     inner: Body,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    end: BoxFuture<'static, ()>,
+    _running: Running,
     _admitted: Admitted,
 }
 
@@ -160,7 +179,7 @@ impl HttpBody for Held {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(context);
-        if polled.is_pending() && self.cut.as_mut().poll(context).is_ready() {
+        if polled.is_pending() && self.end.as_mut().poll(context).is_ready() {
             // Dropped here, so that the work ends now and not when the connection does.
             self.inner = Body::empty();
             return Poll::Ready(None);

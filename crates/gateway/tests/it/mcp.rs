@@ -186,6 +186,41 @@ async fn a_client_that_leaves_ends_the_work() {
     }
 }
 
+#[tokio::test]
+async fn a_notification_cancels_the_call_of_the_client_that_sends_it() {
+    let gateway = Gateway::new(Script::NeverEnds { text: "a".to_owned() }).await;
+    let params = json!({"protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        let hello = ask(&gateway, OLD, "initialize", params.clone()).await;
+        names.push(hello.header("mcp-session-id").expect("a name").to_owned());
+    }
+    let from = |name: &str, message: &Value| {
+        let mut request = request(OLD, message);
+        request.headers_mut().insert("mcp-session-id", name.parse().expect("header"));
+        request
+    };
+    // With a progress token the answer is a stream, without one it has not begun when it is cancelled.
+    for meta in [json!({}), json!({"progressToken": 1})] {
+        let params = json!({"name": "summarize", "arguments": {"text": "t"}, "_meta": meta});
+        let started = gateway.router.clone();
+        let call = from(&names[0], &message(OLD, "tools/call", params));
+        let call = tokio::spawn(async move {
+            let response = tower::ServiceExt::oneshot(started, call).await.expect("an answer");
+            http_body_util::BodyExt::collect(response.into_body()).await.map(drop)
+        });
+        while gateway.mock.running() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}});
+        assert_eq!(gateway.send(from(&names[1], &cancelled)).await.status, 202);
+        assert_eq!(gateway.mock.running(), 1, "another client's call has that id too");
+        assert_eq!(gateway.send(from(&names[0], &cancelled)).await.status, 202);
+        until_idle(&gateway.mock).await;
+        call.await.expect("no panic").expect("an orderly end");
+    }
+}
+
 /// Runs no model: says which folders it was given, panics, or never ends.
 struct Told(Registry);
 
