@@ -1,8 +1,13 @@
 //! What can be typed: every command and flag, with its help.
 
+pub mod tools;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
+pub use tools::{
+    ClassifyArgs, ExtractArgs, InputArgs, McpArgs, McpClient, McpCommand, RewriteArgs, SummarizeArgs, WorkerArgs,
+};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -10,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
     name = "lla",
     version = crate::version::line(),
     about = "Local LLM Agent: one local gateway for language models, with a model inside",
-    after_help = "Start here:\n  lla serve          run the gateway (pulls a small model the first time)\n  lla chat           talk to it\n  lla doctor         what is there, what is missing, what to do\n\nExit codes: 0 fine, 64 wrong usage or configuration, 69 something needed is not there, 70 our bug.",
+    after_help = "Start here:\n  lla serve          run the gateway (pulls a small model the first time)\n  lla chat           talk to it\n  lla doctor         what is there, what is missing, what to do\n\nExit codes: 0 fine, 1 the answer is no, 64 wrong usage or configuration, 69 something needed is not there, 70 our bug.",
     disable_help_subcommand = true,
     max_term_width = 100
 )]
@@ -41,6 +46,32 @@ pub enum Command {
         after_help = "Examples:\n  lla chat\n  lla chat --model smollm2-135m-instruct --system 'Answer in one sentence.'\n  echo 'What is a socket?' | lla chat\n\nIn the chat: /clear forgets the conversation, /exit (or Ctrl-D) leaves, Ctrl-C stops an answer."
     )]
     Chat(ChatArgs),
+    /// Choose which label fits a text
+    #[command(
+        after_help = "Examples:\n  git log -1 --format=%B | lla classify --label feature --label bugfix --label docs\n  lla classify --label spam='unwanted advertising' --label ham='a real message' mail.txt\n  lla classify --label urgent --label normal --expect urgent < mail.txt && notify\n\nExit code 1: no label reaches --threshold, or it is not the one that --expect names."
+    )]
+    Classify(ClassifyArgs),
+    /// Take data out of a text, in the form of a JSON Schema
+    #[command(
+        after_help = "Examples:\n  lla extract --schema invoice.schema.json invoice.txt\n  lla extract --schema '{\"type\":\"object\",\"properties\":{\"total\":{\"type\":\"number\"}}}' < invoice.txt\n\nExit code 1: with --strict, a value does not stand in the text."
+    )]
+    Extract(ExtractArgs),
+    /// Summarize a text of any length
+    #[command(
+        after_help = "Examples:\n  lla summarize report.md\n  git diff main | lla summarize --style bullets --max-words 60"
+    )]
+    Summarize(SummarizeArgs),
+    /// Rewrite a text, keeping what must stay
+    #[command(
+        after_help = "Examples:\n  lla rewrite --style formal < mail.txt\n  lla rewrite -i 'Make this friendlier.' --keep 'Acme Ltd' mail.txt\n\nExit code 1: a string of --keep is not in the new text. No file is changed."
+    )]
+    Rewrite(RewriteArgs),
+    /// Serve the tools to an MCP client over standard input and output
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  lla mcp install claude-code --write\n  lla mcp --root ~/notes\n\nA running gateway does the work when there is one; else a model is started here, and nothing listens."
+    )]
+    Mcp(McpArgs),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -41,7 +41,7 @@ pub async fn run(args: &ChatArgs) -> Outcome {
 }
 
 /// The gateway's address from the configuration; an address that means "all" is reached as loopback.
-fn default_url(listen: &str) -> String {
+pub(crate) fn default_url(listen: &str) -> String {
     let listen = listen.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
     format!("http://{listen}/v1")
 }

@@ -19,7 +19,7 @@ pub mod show;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use lla_gateway::ServerConfig;
+use lla_gateway::{ServerConfig, ToolsConfig};
 use lla_inference::{EngineModelConfig, HttpBackendConfig};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,8 @@ pub struct Config {
     pub models: BTreeMap<String, EngineModelConfig>,
     /// `[backends.NAME]`: servers that others run.
     pub backends: BTreeMap<String, HttpBackendConfig>,
+    /// `[tools]`: what classify, extract, summarize and rewrite may use.
+    pub tools: ToolsConfig,
     /// `[store]`: where models are kept.
     pub store: StoreConfig,
 }

@@ -5,6 +5,8 @@ use std::fmt;
 /// Exit codes after BSD's `sysexits`: few, so that scripts can rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
+    /// The command did its work, and the answer is no: for scripts that ask.
+    No = 1,
     /// Wrong usage or configuration.
     Usage = 64,
     /// Something that is needed is not there: a model, a port, a backend, the network.
@@ -18,6 +20,7 @@ impl Exit {
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
+            Self::No => 1,
             Self::Usage => 64,
             Self::Unavailable => 69,
             Self::Bug => 70,
@@ -43,6 +46,11 @@ impl Failure {
         Self { exit: Exit::Usage, error: anyhow::Error::msg(message), hint: None }
     }
 
+    /// The answer is no.
+    pub fn no(message: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> Self {
+        Self { exit: Exit::No, error: anyhow::Error::msg(message), hint: None }
+    }
+
     /// Something needed is not there.
     pub fn unavailable(message: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> Self {
         Self { exit: Exit::Unavailable, error: anyhow::Error::msg(message), hint: None }
@@ -57,7 +65,8 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "error: {:#}", self.error)?;
+        let word = if self.exit == Exit::No { "no" } else { "error" };
+        write!(formatter, "{word}: {:#}", self.error)?;
         if let Some(hint) = &self.hint {
             for line in hint.lines() {
                 write!(formatter, "\n  hint: {line}")?;

@@ -1,8 +1,9 @@
 //! The binary `lla`: arguments, the root configuration, wiring, signals.
 //!
 //! What it does: reads what was typed ([`args`]) and configured ([`config`]), puts the parts of the
-//! other crates together ([`serve`]), keeps models ([`models`]), and talks to people: `lla chat`,
-//! `lla doctor`, errors with a hint and an exit code ([`failure`]).
+//! other crates together ([`serve`]), keeps models ([`models`]), has text work done ([`tool_command`],
+//! [`mcp_command`], both through [`delegate`]), and talks to people: `lla chat`, `lla doctor`, errors
+//! with a hint and an exit code ([`failure`]).
 //!
 //! What it does not: serve HTTP, know an API's wire format beyond what `lla chat` reads, run a model.
 //!
@@ -13,15 +14,18 @@ pub mod args;
 pub mod chat;
 pub mod config;
 pub mod config_command;
+pub mod delegate;
 pub mod doctor;
 pub mod engine_command;
 pub mod failure;
 pub mod logging;
+pub mod mcp_command;
 pub mod models;
 pub mod models_command;
 pub mod output;
 pub mod places;
 pub mod serve;
+pub mod tool_command;
 pub mod version;
 
 use std::future::Future;
@@ -67,6 +71,11 @@ fn dispatch(command: Command) -> Outcome {
         Command::Serve(args) => block_on(serve::run(&args)),
         Command::Models(command) => block_on(models_command::run(&command)),
         Command::Chat(args) => block_on(chat::run(&args)),
+        Command::Classify(args) => block_on(tool_command::classify(&args)),
+        Command::Extract(args) => block_on(tool_command::extract(&args)),
+        Command::Summarize(args) => block_on(tool_command::summarize(&args)),
+        Command::Rewrite(args) => block_on(tool_command::rewrite(&args)),
+        Command::Mcp(args) => block_on(mcp_command::run(&args)),
         Command::Doctor(args) => block_on(doctor::run(&args)),
     }
 }

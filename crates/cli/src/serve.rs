@@ -89,7 +89,7 @@ async fn serve(args: &ServeArgs, mut config: Config, stop: &stop::Stop) -> Outco
 
 async fn gateway(args: &ServeArgs, config: &Config, fleet: Arc<Fleet>, stop: &stop::Stop) -> Outcome {
     first_look(&fleet, stop).await;
-    let state = AppState::new(config.server.clone(), fleet, build()).or_fail(Exit::Usage)?;
+    let state = AppState::with_tools(config.server.clone(), &config.tools, fleet, build()).or_fail(Exit::Usage)?;
     let listener = listen::bind(&config.server.listen).await?;
     let address = listener.local_addr().or_fail(Exit::Unavailable)?;
     if let Some(file) = &args.address_file {

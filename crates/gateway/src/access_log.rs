@@ -53,6 +53,13 @@ impl Trace {
         facts.route = Some(reason);
     }
 
+    /// Notes which model a tool used; who ran it is for the fleet to know.
+    pub(crate) fn note_tool_model(&self, model: &str) {
+        let mut facts = self.facts();
+        facts.model = Some(model.to_owned());
+        facts.route = Some("tool");
+    }
+
     /// Notes the time to the first text; only the first call counts.
     pub(crate) fn note_first_token(&self, after: Duration) {
         self.facts().first_token.get_or_insert(after);

@@ -4,18 +4,19 @@ use std::any::Any;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::Method;
+use axum::http::{HeaderName, Method};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::access_log;
 use crate::config::Origins;
 use crate::error::{ApiError, Reason};
+use crate::mcp;
 use crate::request_id;
-use crate::routes::{chat, completions, decisions, embeddings, health, models, systemone};
+use crate::routes::{chat, completions, decisions, embeddings, health, models, systemone, tools};
 use crate::state::AppState;
 
 /// The gateway as a service: routes, and around them, outermost first:
@@ -32,6 +33,9 @@ pub fn app(state: AppState) -> Router {
         .route("/v1/models", get(models::list))
         // Names of models may hold slashes.
         .route("/v1/models/{*id}", get(models::retrieve))
+        .route("/mcp", any(mcp::http::handle))
+        .route("/mcp/tools", get(tools::list))
+        .route("/mcp/tools/{name}", post(tools::call))
         .route("/health", get(health::detailed))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -70,7 +74,11 @@ fn cors(origins: &Origins) -> Option<CorsLayer> {
         .allow_methods([Method::GET, Method::POST])
         // The official clients send a dozen headers about themselves.
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([request_id::HEADER, axum::http::header::RETRY_AFTER]);
+        .expose_headers([
+            request_id::HEADER,
+            axum::http::header::RETRY_AFTER,
+            HeaderName::from_static("mcp-session-id"),
+        ]);
     Some(layer)
 }
 

@@ -1,8 +1,9 @@
-//! The `[server]` section of the configuration: what the gateway itself can be told.
+//! The `[server]` and `[tools]` sections of the configuration: what the gateway itself can be told.
 //!
 //! Every field has a default, unknown keys are errors. Sizes and durations may be written as text
 //! (`"8MiB"`, `"30s"`); see `config/units.rs`.
 
+mod tools;
 mod units;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use lla_inference::duration_text;
 use serde::{Deserialize, Serialize};
+pub use tools::ToolsConfig;
 pub use units::{ByteSize, ParseSizeError};
 
 pub use crate::stabilise::PrefixStabiliserConfig;

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use lla_inference::{Error, ErrorKind};
 use lla_protocol::FieldError;
 use lla_protocol::openai::{ErrorBody, ErrorObject};
+use lla_tools::ToolError;
 
 /// Why a request gets an error: what the domain says, or what the gateway itself refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) enum Reason {
     Domain(ErrorKind),
     /// No route has this path.
     UnknownUrl,
+    /// No tool has this name.
+    UnknownTool,
     /// The route exists, not for this method.
     MethodNotAllowed,
     /// The body has another type than JSON.
@@ -79,6 +82,7 @@ impl Reason {
                 }
             }
             Self::UnknownUrl => row(S::NOT_FOUND, caller, Some("unknown_url"), None, "unknown_url"),
+            Self::UnknownTool => row(S::NOT_FOUND, caller, Some("unknown_tool"), None, "unknown_tool"),
             Self::MethodNotAllowed => {
                 row(S::METHOD_NOT_ALLOWED, caller, Some("method_not_allowed"), None, "method_not_allowed")
             }
@@ -105,6 +109,7 @@ pub(crate) enum PromptField {
     Prompt,
     Input,
     State,
+    Text,
 }
 
 impl PromptField {
@@ -114,6 +119,7 @@ impl PromptField {
             Self::Prompt => "prompt",
             Self::Input => "input",
             Self::State => "state",
+            Self::Text => "text",
         }
     }
 }
@@ -147,6 +153,23 @@ impl ApiError {
             _ => {}
         }
         api
+    }
+
+    /// An error of a tool.
+    pub(crate) fn from_tool(error: &ToolError) -> Self {
+        if let ToolError::Answer(lla_tools::Error::Inference(error)) = error {
+            return Self::from_domain(error, PromptField::Text);
+        }
+        match error.kind() {
+            None => Reason::UnknownTool.error(error.to_string()),
+            Some(ErrorKind::Internal) => Self::internal(),
+            Some(kind) => {
+                let mut api = Reason::Domain(kind).error(error.to_string());
+                api.param = error.field().map(str::to_owned);
+                api.code = error.code().map(str::to_owned);
+                api
+            }
+        }
     }
 
     /// A bug of ours: nothing of it is shown. The caller of this logs the cause.

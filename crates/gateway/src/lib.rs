@@ -17,6 +17,7 @@ pub mod config;
 mod convert;
 mod error;
 mod extract;
+pub mod mcp;
 mod request_id;
 mod respond;
 mod routes;
@@ -25,6 +26,6 @@ mod stabilise;
 mod state;
 
 pub use app::app;
-pub use config::{ByteSize, ConfigError, CorsConfig, PrefixStabiliserConfig, ServerConfig};
+pub use config::{ByteSize, ConfigError, CorsConfig, PrefixStabiliserConfig, ServerConfig, ToolsConfig};
 pub use server::{ServeError, serve};
 pub use state::{AppState, Build};

@@ -8,3 +8,4 @@ pub(crate) mod embeddings;
 pub(crate) mod health;
 pub(crate) mod models;
 pub(crate) mod systemone;
+pub(crate) mod tools;

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use lla_inference::fleet::Fleet;
 use lla_tools::decide::Calibration;
+use lla_tools::{Context, FleetModels, Registry};
 
 use crate::admission::Admission;
-use crate::config::{ConfigError, Origins, ServerConfig};
+use crate::config::{ConfigError, Origins, ServerConfig, ToolsConfig};
+use crate::mcp;
 use crate::stabilise::PrefixStabiliser;
 
 /// Which program this is; shown by `GET /health`.
@@ -34,20 +36,43 @@ struct Inner {
     stabiliser: PrefixStabiliser,
     admission: Admission,
     calibration: Calibration,
+    tools: Registry,
+    tool_context: Context,
+    mcp: mcp::http::Service,
+    mcp_calls: Arc<mcp::cancel::Calls>,
     build: Build,
     started: Instant,
 }
 
 impl AppState {
-    /// Puts the parts together.
+    /// Puts the parts together, with the tools as they are by default.
     ///
     /// # Errors
     /// When the configuration holds a value that can not work.
     pub fn new(config: ServerConfig, fleet: Arc<Fleet>, build: Build) -> Result<Self, ConfigError> {
+        Self::with_tools(config, &ToolsConfig::default(), fleet, build)
+    }
+
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// When the configuration holds a value that can not work.
+    pub fn with_tools(
+        config: ServerConfig,
+        tools_config: &ToolsConfig,
+        fleet: Arc<Fleet>,
+        build: Build,
+    ) -> Result<Self, ConfigError> {
         config.check()?;
+        tools_config.check()?;
         let origins = config.cors.origins()?;
         let stabiliser = config.prefix_stabiliser.compile()?;
         let admission = Admission::new(config.max_in_flight);
+        let tool_context = tools_config.context(Arc::new(FleetModels(Arc::clone(&fleet))));
+        let tools = Registry::standard();
+        let configs = (&config, tools_config);
+        let mcp = mcp::http::service(tools.clone(), tool_context.clone(), configs, &origins, &build.version);
+        let started = Instant::now();
         let inner = Inner {
             fleet,
             config,
@@ -55,13 +80,17 @@ impl AppState {
             stabiliser,
             admission,
             calibration: Calibration::default(),
+            tools,
+            tool_context,
+            mcp,
+            mcp_calls: Arc::default(),
             build,
-            started: Instant::now(),
+            started,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    pub(crate) fn fleet(&self) -> &Fleet {
+    pub(crate) fn fleet(&self) -> &Arc<Fleet> {
         &self.inner.fleet
     }
 
@@ -84,6 +113,26 @@ impl AppState {
     /// What labels of decisions score anyway.
     pub(crate) fn calibration(&self) -> &Calibration {
         &self.inner.calibration
+    }
+
+    /// The tools.
+    pub(crate) fn tools(&self) -> &Registry {
+        &self.inner.tools
+    }
+
+    /// What a tool call may use: the fleet's models, and the folders of the configuration.
+    pub(crate) fn tool_context(&self) -> Context {
+        self.inner.tool_context.clone()
+    }
+
+    /// Calls over `/mcp` that their client can still cancel.
+    pub(crate) fn mcp_calls(&self) -> &Arc<mcp::cancel::Calls> {
+        &self.inner.mcp_calls
+    }
+
+    /// `rmcp`'s part of `/mcp`.
+    pub(crate) fn mcp(&self) -> &mcp::http::Service {
+        &self.inner.mcp
     }
 
     pub(crate) fn build(&self) -> &Build {

@@ -1,12 +1,38 @@
 //! Text tools for agents, over `dyn Backend`.
 //!
-//! So far the one step that every tool needs, to ask a model and get its whole answer as text
-//! ([`complete_text`]), and decisions ([`decide::decide`]). The tools themselves (classify, extract, summarize, rewrite) come on top,
-//! one file each; their prompts and their reading of answers live here and nowhere else.
+//! Each tool is one file: [`classify`], [`extract`], [`summarize`], [`rewrite`]. It has typed
+//! parameters and results with published schemas, prompts, and a way to read answers. [`Registry`]
+//! holds them by name, checks arguments, contains panics, bounds time; [`Context`] is what a call may
+//! use: models by tier, [`Files`] inside allowed folders, a place to tell progress.
 //!
-//! What it does not: HTTP, routes, choosing a backend, streaming to a caller.
+//! What it does not: HTTP, MCP, routes, choosing who may call.
+//!
+//! Start reading at [`Tool`], then [`Registry::call`], then one tool.
 
 pub mod answer;
+pub mod call;
+mod check;
+pub mod classify;
 pub mod decide;
+pub mod error;
+pub mod extract;
+pub mod files;
+pub mod models;
+pub mod output;
+pub mod progress;
+pub mod registry;
+pub mod rewrite;
+mod schema;
+pub mod source;
+pub mod summarize;
+pub mod tool;
 
 pub use answer::{Answer, Error, complete_text};
+pub use call::{Call, Context};
+pub use error::ToolError;
+pub use files::{FileError, Files, Limits};
+pub use models::{FleetModels, Model, Models};
+pub use output::{FileRead, Output, Tokens};
+pub use progress::{Progress, Step};
+pub use registry::Registry;
+pub use tool::{Spec, Tool};

@@ -31,8 +31,10 @@ pub fn config(config: &Config) -> Vec<Problem> {
 }
 
 fn server(config: &Config, problems: &mut Vec<Problem>) {
-    if let Err(error) = config.server.check() {
-        problems.push(Problem::new(error.field, error.message));
+    for checked in [config.server.check(), config.tools.check()] {
+        if let Err(error) = checked {
+            problems.push(Problem::new(error.field, error.message));
+        }
     }
     // Resolves names as well as it reads addresses; a name that is unknown now is unknown at start.
     if let Err(error) = config.server.listen.to_socket_addrs() {

@@ -25,6 +25,7 @@ pub fn in_force(loaded: &Loaded) -> Result<String, Failure> {
     table.insert("log".to_owned(), value(&config.log)?);
     table.insert("store".to_owned(), value(&config.store)?);
     table.insert("models".to_owned(), value(&config.models)?);
+    table.insert("tools".to_owned(), value(&config.tools)?);
     table.insert("backends".to_owned(), value(&config.backends)?);
     merge_secrets(&mut table, &loaded.written);
     secret::hide(&mut table);

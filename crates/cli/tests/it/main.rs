@@ -13,3 +13,4 @@ mod damaged;
 #[cfg(feature = "engine")]
 mod real;
 mod support;
+mod tools;

@@ -1,5 +1,7 @@
 //! `POST /v1/decisions`.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -32,7 +34,7 @@ pub(crate) async fn create(
     let route = route(&wire.model, tier, &app.fleet().snapshot()).map_err(to_api)?;
     trace.note_route(&route.public_name, &route.backend, route.reason);
     let request = decision::request(&wire, &route);
-    let backend = RoutedBackend::new(app.fleet(), &route);
+    let backend = RoutedBackend::new(Arc::clone(app.fleet()), route.clone());
 
     let found = admitted.unless_cut(decide(&backend, app.calibration(), &request)).await?.map_err(to_api)?;
     trace.note_usage(Usage::new(found.usage.input_tokens, found.usage.output_tokens));

@@ -1,4 +1,7 @@
-//! One model of the fleet as a backend of its own: what tools work on.
+//! One model of the fleet as a [`Backend`]: what works on `dyn Backend` (the tools) runs on any model
+//! that a caller may name, and its engine is started when it does not run.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
@@ -9,72 +12,67 @@ use crate::{
     Route, ScoreRequest, Scores,
 };
 
-/// The backend of a route, started when it does not run. The `model` of requests is [`Route::model`].
-#[derive(Debug, Clone, Copy)]
-pub struct RoutedBackend<'a> {
-    fleet: &'a Fleet,
-    route: &'a Route,
+/// See the module. The model's name in requests is that of the route, whatever the request says.
+#[derive(Debug, Clone)]
+pub struct RoutedBackend {
+    fleet: Arc<Fleet>,
+    route: Route,
 }
 
-impl<'a> RoutedBackend<'a> {
-    /// The backend that `route` leads to.
+impl RoutedBackend {
+    /// The model that `route` leads to.
     #[must_use]
-    pub fn new(fleet: &'a Fleet, route: &'a Route) -> Self {
+    pub fn new(fleet: Arc<Fleet>, route: Route) -> Self {
         Self { fleet, route }
     }
 }
 
 #[async_trait]
-impl Backend for RoutedBackend<'_> {
+impl Backend for RoutedBackend {
     fn name(&self) -> &str {
         &self.route.backend
     }
 
     async fn models(&self) -> Result<Vec<ModelInfo>, Error> {
-        let models = self.fleet.snapshot().models.into_iter().filter(|model| model.backend == self.route.backend);
-        let info = |model: super::FleetModel| ModelInfo {
-            id: model.backend_model,
-            window: model.window,
-            created: model.created,
-        };
-        Ok(models.map(info).collect())
+        let snapshot = self.fleet.snapshot();
+        let ours = snapshot.models.into_iter().filter(|model| model.id == self.route.public_name);
+        Ok(ours
+            .map(|model| ModelInfo { id: model.backend_model, window: model.window, created: model.created })
+            .collect())
     }
 
     async fn chat(&self, request: ChatRequest) -> Result<EventStream, Error> {
-        self.fleet.chat(self.route, request).await
+        let model = self.route.model.clone();
+        self.fleet.chat(&self.route, ChatRequest { model, ..request }).await
     }
 
     async fn complete(&self, request: CompletionRequest) -> Result<EventStream, Error> {
-        self.fleet.complete(self.route, request).await
+        let model = self.route.model.clone();
+        self.fleet.complete(&self.route, CompletionRequest { model, ..request }).await
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, Error> {
-        self.fleet.embed(self.route, request).await
+        let model = self.route.model.clone();
+        self.fleet.embed(&self.route, EmbedRequest { model, ..request }).await
     }
 
     async fn score(&self, request: ScoreRequest) -> Result<Scores, Error> {
-        self.fleet.score(self.route, request).await
+        let model = self.route.model.clone();
+        self.fleet.score(&self.route, ScoreRequest { model, ..request }).await
     }
 
     async fn decide(&self, request: SystemOneRequest) -> Result<SystemOneAnswer, Error> {
-        self.fleet.decide(self.route, request).await
+        self.fleet.decide(&self.route, request).await
     }
 
     async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {
-        self.fleet.count_tokens(self.route, request).await
+        let request = ChatRequest { model: self.route.model.clone(), ..request.clone() };
+        self.fleet.count_tokens(&self.route, &request).await
     }
 
-    /// Whether its model can be used now; the backend is not asked again.
     async fn health(&self) -> BackendHealth {
-        let snapshot = self.fleet.snapshot();
-        let model = snapshot
-            .models
-            .iter()
-            .find(|model| (&model.backend, &model.backend_model) == (&self.route.backend, &self.route.model));
-        match model.map(|model| &model.state) {
-            Some(super::ModelState::Failed { message }) => BackendHealth::unreachable(message.clone()),
-            Some(_) => BackendHealth { reachable: true, ..BackendHealth::default() },
-            None => BackendHealth::unreachable("it lists this model no more"),
-        }
+        let all = self.fleet.health().await;
+        let ours = all.into_iter().find(|status| status.name == self.route.backend);
+        ours.map_or_else(|| BackendHealth::unreachable("no such backend"), |status| status.health)
     }
 }

@@ -1,0 +1,56 @@
+//! Which model does the work: the small one, or the main one when the input does not fit.
+
+use std::fmt;
+use std::sync::Arc;
+
+use lla_inference::route::route;
+use lla_inference::{Backend, Error, Fleet, RoutedBackend, Tier};
+
+/// A model that a tool may use.
+#[derive(Clone)]
+pub struct Model {
+    /// Who runs it.
+    pub backend: Arc<dyn Backend>,
+    /// Its name there: what requests to `backend` carry.
+    pub name: String,
+    /// The name that callers know.
+    pub public_name: String,
+    /// Its tier, where it has one.
+    pub tier: Option<Tier>,
+    /// Prompt and answer together, in tokens, once that is known.
+    pub window: Option<u32>,
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Model").field("name", &self.public_name).field("window", &self.window).finish()
+    }
+}
+
+/// Finds the model of a tier.
+pub trait Models: Send + Sync {
+    /// The model that serves `tier` now; another tier's when that one has none.
+    ///
+    /// # Errors
+    /// When there is no model at all.
+    fn of(&self, tier: Tier) -> Result<Model, Error>;
+}
+
+/// The models of a fleet.
+#[derive(Debug, Clone)]
+pub struct FleetModels(pub Arc<Fleet>);
+
+impl Models for FleetModels {
+    fn of(&self, tier: Tier) -> Result<Model, Error> {
+        let snapshot = self.0.snapshot();
+        let route = route(tier.as_str(), None, &snapshot)?;
+        let window = snapshot.models.iter().find(|model| model.id == route.public_name).and_then(|model| model.window);
+        Ok(Model {
+            name: route.model.clone(),
+            public_name: route.public_name.clone(),
+            tier: route.tier,
+            window,
+            backend: Arc::new(RoutedBackend::new(Arc::clone(&self.0), route)),
+        })
+    }
+}
