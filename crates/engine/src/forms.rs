@@ -7,24 +7,24 @@
 //! What it does not do: decide where files live, or keep them up to date: that is the model store.
 //!
 //! # Why
-//! ggml has fast matrix products for most formats; Q4_1, Q5_0 and Q5_1 go through a plain loop.
-//! SmolLM2-135M-Instruct (shipped as Q4_1, 94 MiB) on 2 cores of an AMD Zen 5, tokens per second of
-//! prefill / decode / decode of 8 sequences together, AVX-512 code and AVX2 code, medians of three:
+//! ggml has fast matrix products for most formats; Q4_1, Q5_0 and Q5_1 go through a plain loop of its
+//! own. Builds with our kernels (`native/affine_gemm.cpp`, Linux on x86-64) have fast ones for these too,
+//! and no other form is needed there. SmolLM2-135M-Instruct (shipped as Q4_1) on 2 cores of an AMD Zen 5,
+//! tokens per second of prefill / decode / decode of 8 sequences together, with AVX-512 and with AVX2:
 //!
-//! | form | MiB | AVX-512 | AVX2 | perplexity | other likeliest token |
-//! |---|---|---|---|---|---|
-//! | Q4_1 as shipped | 94 | 485 / 149 / 241 | 500 / 121 / 253 | 24.42 | 3.5 % |
-//! | Q8_0 | 138 | 1105 / 145 / 275 | 889 / 118 / 357 | 24.48 | 3.8 % |
-//! | F16 | 258 | 1110 / 123 / 298 | 877 / 97 / 260 | 24.38 | 0 |
-//! | BF16 | 258 | 1285 / 112 / 292 | 744 / 89 / 238 | 24.37 | 0.8 % |
+//! | form | MiB | our kernels, AVX-512 | our kernels, AVX2 | ggml alone, AVX-512 | perplexity | other likeliest token |
+//! |---|---|---|---|---|---|---|
+//! | Q4_1 as shipped | 94 | 1296 / 134 / 441 | 875 / 136 / 424 | 485 / 149 / 241 | 24.42 | 3.5 % |
+//! | Q8_0 | 138 | 1668 / 132 / 436 | 565 / 129 / 397 | 1105 / 145 / 275 | 24.48 | 3.8 % |
+//! | F16 | 258 | 543 / 83 / 228 | 752 / 82 / 216 | 1110 / 123 / 298 | 24.38 | 0 |
 //!
-//! Perplexity is over `testdata/perplexity.txt` (`examples/perplexity.rs`); the last column is how
-//! often the likeliest token is another one than with F16. The weights are the same in all four;
-//! what differs is that the integer formats round the *activations* to 8 bit, which costs a small
-//! model about one choice in thirty. So a tiny model runs in F16: prefill more than doubles, batches
-//! are faster, answers are what the weights say, for a fifth of the speed of a lone stream. With
-//! size decoding becomes bound by memory, so that models above 256 MiB get Q8_0, and models above
-//! 1 GiB stay as they are. BF16 wins only the prefill of AVX-512 machines, and rounds more.
+//! (The third column is of another, quieter day: compare within columns.) Perplexity is over
+//! `testdata/perplexity.txt` (`examples/perplexity.rs`); the last column is how often the likeliest token
+//! is another one than with F16: the integer formats round the *activations* to 8 bit. With our kernels
+//! that difference would cost half of the speed and 160 MiB, so models run as shipped. Without them
+//! (other platforms) a tiny model runs in F16, whose prefill is twice that of the plain loop; with size
+//! decoding becomes bound by memory, so that models above 256 MiB get Q8_0 and those above 1 GiB stay as
+//! they are.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -264,6 +264,11 @@ const SMALL: u64 = 1 << 30;
 /// `size_bytes` and `file_type` are those of the shipped file, see [`inspect`].
 #[must_use]
 pub fn recommended(features: &CpuFeatures, size_bytes: u64, file_type: Option<u32>) -> Form {
+    if cfg!(lla_cpu_variants) { Form::AsShipped } else { beside_plain_loops(features, size_bytes, file_type) }
+}
+
+/// The rule where ggml's own products are all there is.
+fn beside_plain_loops(features: &CpuFeatures, size_bytes: u64, file_type: Option<u32>) -> Form {
     let slow_on_cpu = matches!(
         file_type,
         Some(sys::LLAMA_FTYPE_MOSTLY_Q4_1 | sys::LLAMA_FTYPE_MOSTLY_Q5_0 | sys::LLAMA_FTYPE_MOSTLY_Q5_1)

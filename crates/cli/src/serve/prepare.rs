@@ -20,11 +20,10 @@ const AS_SHIPPED: &str = "as-shipped";
 /// No form takes more than 16 bits a weight, and nothing is converted that has less than 4.
 const MOST_GROWTH: u64 = 4;
 
-/// The best form of the model on this machine: one that is there, or one made now.
+/// The best form of the model on this machine: as shipped, one that is there, or one made now. Asked of the
+/// engine at each start: a form that was made by an earlier version, or on another machine, may not be
+/// the best any more.
 pub async fn best(store: &Store, installed: Installed) -> PathBuf {
-    if let Some(prepared) = installed.prepared {
-        return prepared;
-    }
     let (name, shipped) = (installed.name.clone(), installed.path.clone());
     let store = store.clone();
     let made = tokio::task::spawn_blocking(move || make(&store, &installed)).await;

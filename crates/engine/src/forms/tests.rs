@@ -21,9 +21,16 @@ fn only_small_files_in_slow_formats_get_another_form() {
         ("a file that states no format", 98 * MIB, None, Form::AsShipped),
     ];
     for (name, size, file_type, expected) in table {
-        assert_eq!(recommended(&CpuFeatures::of(&AVX2), size, file_type), expected, "{name}");
+        assert_eq!(beside_plain_loops(&CpuFeatures::of(&AVX2), size, file_type), expected, "{name}");
     }
-    assert_eq!(recommended(&CpuFeatures::of(&[]), 98_362_432, q4_1), Form::AsShipped, "an unknown CPU");
+    assert_eq!(beside_plain_loops(&CpuFeatures::of(&[]), 98_362_432, q4_1), Form::AsShipped, "an unknown CPU");
+}
+
+#[test]
+#[cfg(lla_cpu_variants)]
+fn with_kernels_of_our_own_models_run_as_shipped() {
+    let q4_1 = Some(sys::LLAMA_FTYPE_MOSTLY_Q4_1);
+    assert_eq!(recommended(&CpuFeatures::of(&AVX2), 98_362_432, q4_1), Form::AsShipped);
 }
 
 #[test]
