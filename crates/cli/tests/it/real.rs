@@ -25,6 +25,21 @@ async fn a_chat_is_streamed_and_shown_by_health() {
     assert!(gateway.engine_pid().await > 0);
 }
 
+/// Products and attention with each instruction set that this machine has, against plain Rust. In processes
+/// of their own, as the engine does it at start: one process has one instruction set.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn every_instruction_set_of_this_machine_computes_right() {
+    let home = tempfile::tempdir().expect("a folder");
+    for variant in ["baseline", "avx512"] {
+        let mut command = crate::support::lla(home.path());
+        let (stdout, stderr, code) = crate::support::run(command.args(["engine", "--self-test", variant]));
+        // 69: this machine or this build has none of it. A wrong result has the same code, and other words.
+        let not_there = code == 69 && !stderr.contains("is wrong") && variant != "baseline";
+        assert!(not_there || (code == 0 && stdout.contains("computes right")), "{variant}: {code} {stdout} {stderr}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_engine_ends_its_streams_with_an_error_and_the_next_request_gets_a_new_one() {
     let Some(mut gateway) = Gateway::start().await else { return };
