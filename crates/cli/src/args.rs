@@ -1,10 +1,12 @@
 //! What can be typed: every command and flag, with its help.
 
+pub mod decide;
 pub mod tools;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
+pub use decide::{Asked, DecideArgs, Questions};
 pub use tools::{
     ClassifyArgs, ExtractArgs, InputArgs, McpArgs, McpClient, McpCommand, RewriteArgs, SummarizeArgs, WorkerArgs,
 };
@@ -66,6 +68,11 @@ pub enum Command {
         after_help = "Examples:\n  lla rewrite --style formal < mail.txt\n  lla rewrite -i 'Make this friendlier.' --keep 'Acme Ltd' mail.txt\n\nExit code 1: a string of --keep is not in the new text. No file is changed."
     )]
     Rewrite(RewriteArgs),
+    /// Answer typed questions about a text: yes or no, a choice, a place on a scale
+    #[command(
+        after_help = "Examples:\n  lla decide --predicate 'The customer wants money back.' mail.txt\n  lla decide --choice billing,login,other 'Which team is this for?' < mail.txt\n  lla decide --score 1..5 'How upset is the writer?' --expect 4.. mail.txt && escalate\n  git diff --cached | lla decide -p 'The text contains a password.' --expect no\n\nSeveral questions share one reading of the text. Exit code 1: an answer is not the one that --expect\nnames, or is below --threshold."
+    )]
+    Decide(DecideArgs),
     /// Serve the tools to an MCP client over standard input and output
     #[command(
         args_conflicts_with_subcommands = true,

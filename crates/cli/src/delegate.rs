@@ -23,6 +23,9 @@ use crate::args::WorkerArgs;
 use crate::config::Config;
 use crate::failure::{Exit, Failure};
 
+/// The route of decisions.
+const DECISIONS: &str = "/v1/decisions";
+
 /// Has tools run.
 pub struct Worker {
     tools: Registry,
@@ -62,6 +65,18 @@ impl Worker {
         context.progress = ask.progress;
         context.tier = ask.tier.unwrap_or(Tier::Small);
         self.tools.call(&ask.name, ask.arguments, context).await
+    }
+
+    /// Asks for decisions: `request` and the answer are those of `POST /v1/decisions`.
+    ///
+    /// # Errors
+    /// What the API says, or that nobody can do the work.
+    pub async fn decide(&self, request: &Value) -> Result<Value, ToolError> {
+        if self.gateway_only || self.gateway.is_there().await {
+            return self.gateway.post(DECISIONS, request).await;
+        }
+        let embedded = self.embedded.get_or_try_init(|| Embedded::start(&self.config)).await.map_err(no_engine)?;
+        embedded.post(DECISIONS, request).await
     }
 
     /// Sends the work to the gateway, with the text of files in place of their path.

@@ -75,6 +75,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Extract(args) => block_on(tool_command::extract(&args)),
         Command::Summarize(args) => block_on(tool_command::summarize(&args)),
         Command::Rewrite(args) => block_on(tool_command::rewrite(&args)),
+        Command::Decide(args) => block_on(tool_command::decide(&args)),
         Command::Mcp(args) => block_on(mcp_command::run(&args)),
         Command::Doctor(args) => block_on(doctor::run(&args)),
     }

@@ -110,7 +110,8 @@ async fn first_look(fleet: &Fleet, stop: &stop::Stop) {
     }
 }
 
-fn build() -> Build {
+/// Which program this is.
+pub(crate) fn build() -> Build {
     Build {
         version: version::VERSION.to_owned(),
         commit: (version::COMMIT != "unknown").then(|| version::COMMIT.to_owned()),

@@ -1,10 +1,13 @@
-//! `lla classify`, `extract`, `summarize` and `rewrite`: the tools for the shell.
+//! `lla classify`, `extract`, `summarize`, `rewrite` and `decide`: the tools for the shell.
 //!
 //! Plain text on standard output (JSON with `--json`), notes and progress on standard error, an exit code
 //! that scripts can use.
 
+mod decide;
 mod input;
+mod questions;
 
+pub use decide::decide;
 use lla_gateway::mcp::{Ask, Host as _};
 use lla_inference::Tier;
 use lla_tools::Progress;
@@ -59,7 +62,7 @@ pub async fn classify(args: &ClassifyArgs) -> Outcome {
 /// # Errors
 /// With `--strict`, when a value does not stand in the text; when the work could not be done.
 pub async fn extract(args: &ExtractArgs) -> Outcome {
-    let mut arguments = Map::from_iter([("schema".to_owned(), input::schema(&args.schema)?)]);
+    let mut arguments = Map::from_iter([("schema".to_owned(), input::json("--schema", &args.schema)?)]);
     put(&mut arguments, "instructions", args.instructions.clone());
     let result = run("extract", arguments, &args.input).await?;
     show(&result, &args.input, &serde_json::to_string_pretty(&result["data"])?);

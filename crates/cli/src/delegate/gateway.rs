@@ -1,4 +1,4 @@
-//! A running gateway, asked over `POST /mcp/tools/{name}`.
+//! A running gateway, asked over `POST /mcp/tools/{name}` and `POST /v1/decisions`.
 
 use std::time::Duration;
 
@@ -48,20 +48,14 @@ impl Gateway {
 
     /// Has it run a tool. Dropping the future closes the connection, which ends the work.
     pub(super) async fn call(&self, ask: &Ask) -> Result<Value, ToolError> {
-        let url = format!("{}/mcp/tools/{}", self.base, ask.name);
-        let mut request = self.client.post(url).header(header::ACCEPT, "text/event-stream").json(&ask.arguments);
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key);
-        }
+        let mut request = self.request(&format!("/mcp/tools/{}", ask.name)).json(&ask.arguments);
+        request = request.header(header::ACCEPT, "text/event-stream");
         if let Some(tier) = ask.tier {
             request = request.header("x-tier", tier.as_str());
         }
         let mut response = request.send().await.map_err(|error| self.lost(&error))?;
         if !response.status().is_success() {
-            let status = response.status();
-            let text = response.text().await.map_err(|error| self.lost(&error))?;
-            let body: Value = serde_json::from_str(&text).unwrap_or_default();
-            return Err(refused(&body["error"]).unwrap_or_else(|| self.strange(&format!("status {status}"))));
+            return Err(self.refusal(response).await);
         }
         let mut decoder = Decoder::new(EVENT_LIMIT);
         let mut events = Vec::new();
@@ -74,6 +68,34 @@ impl Gateway {
             }
         }
         Err(self.strange("its answer broke off"))
+    }
+
+    /// Posts JSON and reads the answer. Dropping the future closes the connection, which ends the work.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, ToolError> {
+        let response = self.request(path).json(body).send().await.map_err(|error| self.lost(&error))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        let text = response.text().await.map_err(|error| self.lost(&error))?;
+        serde_json::from_str(&text).map_err(|error| self.strange(&error.to_string()))
+    }
+
+    fn request(&self, path: &str) -> reqwest::RequestBuilder {
+        let request = self.client.post(format!("{}{path}", self.base));
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+
+    async fn refusal(&self, response: reqwest::Response) -> ToolError {
+        let status = response.status();
+        let text = match response.text().await {
+            Ok(text) => text,
+            Err(error) => return self.lost(&error),
+        };
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        refused(&body["error"]).unwrap_or_else(|| self.strange(&format!("status {status}")))
     }
 
     /// The result, when this event is it; progress is told on.
@@ -106,7 +128,7 @@ impl Gateway {
 }
 
 /// An error of the gateway's envelope, in its own words.
-fn refused(error: &Value) -> Option<ToolError> {
+pub(super) fn refused(error: &Value) -> Option<ToolError> {
     let error: ErrorObject = serde_json::from_value(error.clone()).ok()?;
     let code = error.code.as_deref().unwrap_or_default();
     let kind = match (error.kind.as_str(), code) {

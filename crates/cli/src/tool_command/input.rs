@@ -49,13 +49,13 @@ async fn standard_input() -> Result<String, Failure> {
     Input::all().await.map_err(|error| Failure::usage(format!("standard input can not be used: {error}")))
 }
 
-/// A schema from a file, or as it stands in the argument.
-pub(super) fn schema(given: &str) -> Result<Value, Failure> {
-    let text = if given.trim_start().starts_with('{') {
+/// JSON from a file, or as it stands in the argument of `flag`.
+pub(super) fn json(flag: &str, given: &str) -> Result<Value, Failure> {
+    let text = if given.trim_start().starts_with(['{', '[']) {
         given.to_owned()
     } else {
         std::fs::read_to_string(given)
-            .map_err(|error| Failure::usage(format!("--schema: the file {given} can not be read: {error}")))?
+            .map_err(|error| Failure::usage(format!("{flag}: the file {given} can not be read: {error}")))?
     };
-    serde_json::from_str(&text).map_err(|error| Failure::usage(format!("--schema is no JSON: {error}")))
+    serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{flag} is no JSON: {error}")))
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use lla_gateway::{AppState, Build, ServerConfig, serve};
-use lla_inference::{Fleet, MockBackend, Script};
+use lla_inference::{Fleet, MockBackend, ScoreItem, ScorePrompt, Script};
 use serde_json::{Value, json};
 
 use crate::support::{lla, run};
@@ -21,8 +21,12 @@ struct Gateway {
 
 impl Gateway {
     fn saying(text: &str) -> Self {
+        Self::over(MockBackend::new("mock").with_script(Script::text(text)))
+    }
+
+    fn over(mock: MockBackend) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("runtime");
-        let mock = Arc::new(MockBackend::new("mock").with_script(Script::text(text)));
+        let mock = Arc::new(mock);
         let backend = Arc::clone(&mock);
         let url = runtime.block_on(async move {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("port");
@@ -82,6 +86,52 @@ fn answers_are_plain_or_json_and_exit_codes_say_yes_or_no() {
     let rewrite = ["rewrite", "--style", "formal", "--text", "gimme 3 boxes", "--keep"];
     assert_eq!(gateway.run(&[&rewrite[..], &["boxes"]].concat()), ("we require boxes".to_owned(), 0));
     assert_eq!(gateway.run(&[&rewrite[..], &["3"]].concat()).1, 1, "3 is lost");
+}
+
+/// Likes the labels that stand in the first line of the text, which is a list of them.
+fn reader(item: &ScoreItem, label: &str) -> Vec<f32> {
+    let ScorePrompt::Chat { messages, .. } = &item.prompt else { panic!("no chat") };
+    let text = messages[0].text_content().expect("text");
+    let liked = text.lines().next().expect("a line").split(' ').any(|word| word == label.trim());
+    vec![if liked { -0.1 } else { -6.0 }]
+}
+
+#[test]
+fn decisions_are_words_and_exit_codes() {
+    let gateway = Gateway::over(MockBackend::new("mock").with_scorer(reader));
+    let decide = |text: &str, more: &[&str]| gateway.run(&[&["decide", "--text", text][..], more].concat());
+    assert_eq!(decide("true", &["-p", "It rains."]), ("yes".to_owned(), 0));
+    assert_eq!(decide("false", &["-p", "It rains."]), ("no".to_owned(), 0), "no is an answer");
+    assert_eq!(decide("false", &["-p", "It rains.", "--expect", "yes"]), ("no".to_owned(), 1));
+    assert_eq!(decide("b", &["-c", "a=first,b,c", "Which?", "--expect", "b,c"]), ("b".to_owned(), 0));
+    assert_eq!(decide("4", &["-s", "1..5", "How bad?", "--expect", "4.."]), ("4".to_owned(), 0));
+    assert_eq!(decide("2", &["-s", "1..5", "How bad?", "--expect", "4.."]), ("2".to_owned(), 1));
+    assert_eq!(decide("a b", &["-c", "a,b", "Which?", "--threshold", "0.9"]), (String::new(), 1), "not sure");
+
+    let listed = r#"[{"type": "predicate", "name": "wet", "instructions": "It rains."}]"#;
+    let several = ["-s", "low,mid,high", "How hot?", "--questions", listed];
+    assert_eq!(decide("high true", &several), ("How hot?\thigh\nwet\tyes".to_owned(), 0));
+    let both =
+        |first, second| decide("high true", &[&several[..], &["--expect", first, "--expect", second]].concat()).1;
+    assert_eq!((both("mid..high", "yes"), both("high", "no"), both("low", "yes")), (0, 1, 1));
+    let (json, code) = decide("high true", &[&several[..], &["--json"]].concat());
+    let result: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((code, &result["method"], &result["answers"][1]["name"]), (0, &json!("scored"), &json!("wet")));
+
+    for wrong in [
+        &["-p", "It rains.", "--expect", "maybe"][..],
+        &["-p", "It rains.", "--expect", "yes", "--expect", "yes"],
+        &["-p", ""],
+        &["-c", "a", "Which?"],
+        &["-c", "a,a", "Which?"],
+        &["-s", "5..1", "How bad?"],
+        &["--questions", "{}"],
+        &["-p", "It rains.", "--threshold", "2"],
+        &["-p", "It rains.", "--model", "none"],
+        &[],
+    ] {
+        assert_eq!(decide("true", wrong).1, 64, "{wrong:?}");
+    }
 }
 
 #[test]
