@@ -14,6 +14,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::access_log;
 use crate::config::Origins;
 use crate::error::{ApiError, Reason};
+use crate::guard;
 use crate::mcp;
 use crate::request_id;
 use crate::routes::{chat, completions, decisions, embeddings, health, models, systemone, tools};
@@ -22,7 +23,8 @@ use crate::state::AppState;
 /// The gateway as a service: routes, and around them, outermost first:
 /// 1. request id and log line (`access_log::track`);
 /// 2. panics become our 500;
-/// 3. CORS.
+/// 3. CORS;
+/// 4. strange web pages are refused (`guard::guard`).
 pub fn app(state: AppState) -> Router {
     let router = Router::new()
         .route("/v1/chat/completions", post(chat::create))
@@ -33,14 +35,15 @@ pub fn app(state: AppState) -> Router {
         .route("/v1/models", get(models::list))
         // Names of models may hold slashes.
         .route("/v1/models/{*id}", get(models::retrieve))
-        .route("/mcp", any(mcp::http::handle))
+        .route(mcp::PATH, any(mcp::http::handle))
         .route("/mcp/tools", get(tools::list))
         .route("/mcp/tools/{name}", post(tools::call))
         .route("/health", get(health::detailed))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .fallback(unknown_url)
-        .method_not_allowed_fallback(method_not_allowed);
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), guard::guard));
 
     let router = match cors(state.origins()) {
         Some(cors) => router.layer(cors),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use tools::ToolsConfig;
 pub use units::{ByteSize, ParseSizeError};
 
+use crate::guard;
 pub use crate::stabilise::PrefixStabiliserConfig;
 
 /// How the gateway listens, and what it lets in.
@@ -35,6 +36,11 @@ pub struct ServerConfig {
     /// How long running requests may go on after a shutdown signal. Default 30 s.
     #[serde(with = "duration_text")]
     pub drain_timeout: Duration,
+    /// Names, with or without port, by which the gateway may be called besides `localhost`, addresses and
+    /// the name in `listen`; `"*"` alone: all. Others are refused where `listen` is an address of this
+    /// machine alone, where names are given here, and always under `/mcp`: a web page could otherwise reach
+    /// the gateway by a name that it makes point here. Default: none.
+    pub allowed_hosts: Vec<String>,
     /// Which web pages may call the gateway. Default: none.
     pub cors: CorsConfig,
     /// Which lines of a system prompt change with every request. Default: none.
@@ -58,6 +64,7 @@ impl Default for ServerConfig {
             keep_alive: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
+            allowed_hosts: Vec::new(),
             cors: CorsConfig::default(),
             prefix_stabiliser: PrefixStabiliserConfig::default(),
         }
@@ -91,6 +98,13 @@ impl ServerConfig {
             if value.is_zero() {
                 return wrong(field, "must be longer than nothing, for example \"10s\"");
             }
+        }
+        if self.allowed_hosts.len() > 1 && self.allowed_hosts.iter().any(|name| name == "*") {
+            return wrong("server.allowed_hosts", "\"*\" allows every name and must stand alone");
+        }
+        if !self.allowed_hosts.iter().all(|name| guard::is_name(name)) {
+            let message = "write names or name:port, as in \"llm.example.com\" or \"llm.example.com:7117\"";
+            return wrong("server.allowed_hosts", message);
         }
         self.cors.origins()?;
         self.prefix_stabiliser.compile().map(|_| ())
@@ -156,6 +170,7 @@ mod tests {
             keep_alive = "1s 500ms"
             body_timeout = "5s"
             drain_timeout = "0s"
+            allowed_hosts = ["box:80"]
             cors.allowed_origins = ["http://localhost:3000"]
             "#,
         )
@@ -186,6 +201,10 @@ mod tests {
             ("max_in_flight = 0", "server.max_in_flight"),
             ("max_body = 0", "server.max_body"),
             ("keep_alive = \"0s\"", "server.keep_alive"),
+            ("allowed_hosts = [\"*\", \"a\"]", "server.allowed_hosts"),
+            ("allowed_hosts = [\"http://a\"]", "server.allowed_hosts"),
+            ("allowed_hosts = [\"*.a\"]", "server.allowed_hosts"),
+            ("allowed_hosts = [\"\"]", "server.allowed_hosts"),
             ("cors.allowed_origins = [\"localhost:3000\"]", "server.cors.allowed_origins"),
             ("cors.allowed_origins = [\"http://a/\"]", "server.cors.allowed_origins"),
             ("cors.allowed_origins = [\"*\", \"http://a\"]", "server.cors.allowed_origins"),

@@ -21,6 +21,10 @@ pub(crate) enum Reason {
     UnknownUrl,
     /// No tool has this name.
     UnknownTool,
+    /// The request calls us by a name that is not ours.
+    HostNotAllowed,
+    /// It comes from a web page that may not call us.
+    OriginNotAllowed,
     /// The route exists, not for this method.
     MethodNotAllowed,
     /// The body has another type than JSON.
@@ -83,6 +87,8 @@ impl Reason {
             }
             Self::UnknownUrl => row(S::NOT_FOUND, caller, Some("unknown_url"), None, "unknown_url"),
             Self::UnknownTool => row(S::NOT_FOUND, caller, Some("unknown_tool"), None, "unknown_tool"),
+            Self::HostNotAllowed => row(S::FORBIDDEN, caller, Some("host_not_allowed"), None, "host_not_allowed"),
+            Self::OriginNotAllowed => row(S::FORBIDDEN, caller, Some("origin_not_allowed"), None, "origin_not_allowed"),
             Self::MethodNotAllowed => {
                 row(S::METHOD_NOT_ALLOWED, caller, Some("method_not_allowed"), None, "method_not_allowed")
             }
@@ -198,6 +204,26 @@ impl ApiError {
         self.reason.row().outcome
     }
 
+    /// The answer, with another body than the envelope.
+    pub(crate) fn in_other_words(&self, words: &impl serde::Serialize) -> Response {
+        let row = self.reason.row();
+        let mut response = json(row.status, words);
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after.map(whole_seconds).or(row.retry_after) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if matches!(self.reason, Reason::Draining) {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        // The official clients retry some statuses by themselves; a wrong key in our configuration
+        // or a broken request does not get better by that.
+        if matches!(self.reason, Reason::Domain(ErrorKind::Unauthenticated) | Reason::BodyTimeout) {
+            headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
+        }
+        response.extensions_mut().insert(Outcome(row.outcome));
+        response
+    }
+
     /// The envelope; also the data of a stream's error event.
     pub(crate) fn body(&self) -> ErrorBody {
         let row = self.reason.row();
@@ -221,22 +247,7 @@ impl From<FieldError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let row = self.reason.row();
-        let mut response = json(row.status, &self.body());
-        let headers = response.headers_mut();
-        if let Some(seconds) = self.retry_after.map(whole_seconds).or(row.retry_after) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if matches!(self.reason, Reason::Draining) {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        // The official clients retry some statuses by themselves; a wrong key in our configuration
-        // or a broken request does not get better by that.
-        if matches!(self.reason, Reason::Domain(ErrorKind::Unauthenticated) | Reason::BodyTimeout) {
-            headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
-        }
-        response.extensions_mut().insert(Outcome(row.outcome));
-        response
+        self.in_other_words(&self.body())
     }
 }
 

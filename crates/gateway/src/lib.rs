@@ -17,6 +17,7 @@ pub mod config;
 mod convert;
 mod error;
 mod extract;
+mod guard;
 pub mod mcp;
 mod request_id;
 mod respond;

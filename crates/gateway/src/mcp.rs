@@ -5,7 +5,7 @@
 //!
 //! What `rmcp` leaves to its user is done here: a panic is an answer and no hang, a cancelled call stops
 //! working, progress is told every few seconds, an unknown cursor is an error, errors below JSON-RPC
-//! come as JSON-RPC all the same, `Origin` and `Host` are checked.
+//! come as JSON-RPC all the same. `Origin` and `Host` are checked for all routes (`guard.rs`).
 
 pub(crate) mod cancel;
 pub mod host;
@@ -15,6 +15,9 @@ mod progress;
 mod roots;
 pub mod server;
 pub mod stdio;
+
+/// The endpoint over HTTP; the tools without MCP are below it.
+pub(crate) const PATH: &str = "/mcp";
 
 pub use host::{Ask, Host};
 pub use server::{RootsFrom, Server};

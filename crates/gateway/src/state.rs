@@ -9,6 +9,7 @@ use lla_tools::{Context, FleetModels, Registry};
 
 use crate::admission::Admission;
 use crate::config::{ConfigError, Origins, ServerConfig, ToolsConfig};
+use crate::guard::Guard;
 use crate::mcp;
 use crate::stabilise::PrefixStabiliser;
 
@@ -33,6 +34,7 @@ struct Inner {
     fleet: Arc<Fleet>,
     config: ServerConfig,
     origins: Origins,
+    guard: Guard,
     stabiliser: PrefixStabiliser,
     admission: Admission,
     calibration: Calibration,
@@ -70,13 +72,14 @@ impl AppState {
         let admission = Admission::new(config.max_in_flight);
         let tool_context = tools_config.context(Arc::new(FleetModels(Arc::clone(&fleet))));
         let tools = Registry::standard();
-        let configs = (&config, tools_config);
-        let mcp = mcp::http::service(tools.clone(), tool_context.clone(), configs, &origins, &build.version);
+        let mcp = mcp::http::service(tools.clone(), tool_context.clone(), &config, &build.version);
+        let guard = Guard::new(&config, origins.clone());
         let started = Instant::now();
         let inner = Inner {
             fleet,
             config,
             origins,
+            guard,
             stabiliser,
             admission,
             calibration: Calibration::default(),
@@ -100,6 +103,11 @@ impl AppState {
 
     pub(crate) fn origins(&self) -> &Origins {
         &self.inner.origins
+    }
+
+    /// Who is let in.
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.inner.guard
     }
 
     pub(crate) fn stabiliser(&self) -> &PrefixStabiliser {

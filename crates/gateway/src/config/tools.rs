@@ -26,10 +26,6 @@ pub struct ToolsConfig {
     /// How long one call may take. Default 10 minutes.
     #[serde(with = "duration_text")]
     pub timeout: Duration,
-    /// Names, with or without port, under which `/mcp` may be reached besides `localhost`, 127.0.0.1, ::1
-    /// and `server.listen`; `"*"` alone: all. Others are refused, because a web page could otherwise
-    /// reach the gateway through a name that it controls.
-    pub allowed_hosts: Vec<String>,
 }
 
 impl Default for ToolsConfig {
@@ -42,7 +38,6 @@ impl Default for ToolsConfig {
             max_total_bytes: size(limits.total_bytes),
             max_files: limits.files,
             timeout: lla_tools::call::DEADLINE,
-            allowed_hosts: Vec::new(),
         }
     }
 }
@@ -70,13 +65,6 @@ impl ToolsConfig {
         }
         if self.timeout.is_zero() {
             return wrong("tools.timeout", "must be longer than nothing, for example \"10m\"".to_owned());
-        }
-        if self.allowed_hosts.iter().any(|host| host == "*") && self.allowed_hosts.len() > 1 {
-            return wrong("tools.allowed_hosts", "\"*\" allows every name and must stand alone".to_owned());
-        }
-        if self.allowed_hosts.iter().any(|host| host.trim().is_empty() || host.contains('/')) {
-            let message = "write names or name:port, as in \"llm.example.com\" or \"llm.example.com:7117\"";
-            return wrong("tools.allowed_hosts", message.to_owned());
         }
         Ok(())
     }
@@ -106,7 +94,7 @@ mod tests {
     fn every_key_can_be_set_and_written() {
         assert_eq!(toml::from_str::<ToolsConfig>("").expect("empty"), ToolsConfig::default());
         let text = "roots = [\"/srv\"]\nmax_file_bytes = \"2MiB\"\nmax_total_bytes = 5\nmax_files = 3\n\
-            timeout = \"1m\"\nallowed_hosts = [\"box:80\"]";
+            timeout = \"1m\"";
         let config: ToolsConfig = toml::from_str(text).expect("all keys");
         assert_eq!(config.check(), Ok(()));
         assert_eq!(config.limits(), Limits { file_bytes: 2 << 20, total_bytes: 5, files: 3 });
@@ -122,8 +110,6 @@ mod tests {
             ("max_total_bytes = 0", "tools.max_total_bytes"),
             ("max_files = 0", "tools.max_files"),
             ("timeout = \"0s\"", "tools.timeout"),
-            ("allowed_hosts = [\"*\", \"a\"]", "tools.allowed_hosts"),
-            ("allowed_hosts = [\"http://a\"]", "tools.allowed_hosts"),
         ] {
             let config: ToolsConfig = toml::from_str(text).expect(text);
             assert_eq!(config.check().expect_err(text).field, field);

@@ -26,7 +26,7 @@ use super::message;
 use super::server::{RootsFrom, Server};
 use crate::access_log::Trace;
 use crate::admission::Admitted;
-use crate::config::{Origins, ServerConfig, ToolsConfig};
+use crate::config::ServerConfig;
 use crate::error::{ApiError, json};
 use crate::extract;
 use crate::state::AppState;
@@ -40,52 +40,23 @@ const BOTH: &str = "application/json, text/event-stream";
 const ERROR_TEXT: usize = 64 << 10;
 
 /// Puts `rmcp`'s part together.
-pub(crate) fn service(
-    tools: Registry,
-    context: lla_tools::Context,
-    config: (&ServerConfig, &ToolsConfig),
-    origins: &Origins,
-    version: &str,
-) -> Service {
+pub(crate) fn service(tools: Registry, context: lla_tools::Context, config: &ServerConfig, version: &str) -> Service {
     let server = Server::new(Arc::new(Local::new(tools, context)), RootsFrom::Configuration, version);
-    let (server_config, tools_config) = config;
+    // `Host` and `Origin` are checked for every route, before the request comes here.
     let http = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
-        .with_sse_keep_alive(Some(server_config.keep_alive))
-        .with_max_request_body_bytes(server_config.max_body.0);
-    let http = match tools_config.allowed_hosts.as_slice() {
-        [all] if all == "*" => http.disable_allowed_hosts(),
-        more => http.with_allowed_hosts(hosts(&server_config.listen).chain(more.iter().cloned())),
-    };
-    let http = match origins {
-        Origins::Any => http.disable_allowed_origins(),
-        Origins::None => http.enforce_origin_validation(),
-        Origins::Listed(list) => http
-            .with_allowed_origins(list.iter().filter_map(|origin| origin.to_str().ok()).map(with_port))
-            .enforce_origin_validation(),
-    };
+        .with_sse_keep_alive(Some(config.keep_alive))
+        .with_max_request_body_bytes(config.max_body.0)
+        .disable_allowed_hosts()
+        .disable_allowed_origins();
     StreamableHttpService::new(move || Ok(server.clone()), Arc::default(), http)
 }
 
-/// This machine's names, and the one that the configuration listens on. An address that means "all" is
-/// nobody's name.
-fn hosts(listen: &str) -> impl Iterator<Item = String> {
-    let name = listen.rsplit_once(':').map_or(listen, |(name, _)| name).trim_matches(['[', ']']).to_owned();
-    let own = ["localhost", "127.0.0.1", "::1"].into_iter().map(str::to_owned);
-    own.chain(Some(name).filter(|name| !["0.0.0.0", "::", ""].contains(&name.as_str())))
-}
-
-/// A browser leaves a scheme's own port out, and `rmcp` takes an entry without a port for all ports.
-fn with_port(origin: &str) -> String {
-    let Some((scheme, host)) = origin.split_once("://") else { return origin.to_owned() };
-    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    match scheme {
-        _ if has_port => origin.to_owned(),
-        "https" => format!("{origin}:443"),
-        "http" => format!("{origin}:80"),
-        _ => origin.to_owned(),
-    }
+/// An error of the gateway, as a client of this endpoint reads it.
+pub(crate) fn refuse(error: &ApiError) -> Response {
+    let problem = message::error(&Value::Null, message::INVALID_REQUEST, &error.body().error.message);
+    error.in_other_words(&problem)
 }
 
 /// Answers one message.
@@ -103,9 +74,6 @@ pub(crate) async fn handle(State(app): State<AppState>, trace: Trace, request: R
         read = serde_json::from_slice(&message).unwrap_or_default();
     }
     let running = app.mcp_calls().see(&parts.headers, &read);
-    if is_same_origin(&parts.headers) {
-        parts.headers.remove(header::ORIGIN);
-    }
     let request = axum::http::Request::from_parts(parts, Full::new(message));
     let response = tokio::select! {
         response = admitted.unless_cut(app.mcp().handle(request)) => response?,
@@ -125,14 +93,6 @@ pub(crate) async fn handle(State(app): State<AppState>, trace: Trace, request: R
         }
     });
     Ok(response.map(|inner| Body::new(Held { inner, end, _running: running, _admitted: admitted })))
-}
-
-/// A page that came from here may call here. That this is not what a strange page claims is for the check
-/// of `Host` to say, which follows.
-fn is_same_origin(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let (Some(origin), Some(host)) = (text(header::ORIGIN), text(header::HOST)) else { return false };
-    ["http://", "https://"].iter().any(|scheme| origin.strip_prefix(scheme) == Some(host))
 }
 
 /// A client that takes anything takes both forms; `rmcp` wants to see their names.
@@ -193,26 +153,5 @@ impl HttpBody for Held {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_this_machine() {
-        let all = |listen: &str| hosts(listen).skip(3).collect::<Vec<_>>();
-        assert_eq!(all("0.0.0.0:7117"), [""; 0]);
-        assert_eq!(all("[::]:7117"), [""; 0]);
-        assert_eq!(all("box.lan:7117"), ["box.lan"]);
-        assert_eq!(all("[fd00::1]:1"), ["fd00::1"]);
-    }
-
-    #[test]
-    fn origins_get_the_port_that_browsers_leave_out() {
-        assert_eq!(with_port("https://a.example"), "https://a.example:443");
-        assert_eq!(with_port("http://localhost:3000"), "http://localhost:3000");
-        assert_eq!(with_port("http://localhost"), "http://localhost:80");
     }
 }

@@ -282,7 +282,7 @@ async fn web_pages_are_let_in_by_configuration_only() {
     };
     let closed = Gateway::new(Script::text("x")).await;
     let answer = closed.send(preflight()).await;
-    assert_eq!((answer.status.as_u16(), answer.header("access-control-allow-origin")), (405, None));
+    assert_eq!((answer.status.as_u16(), answer.header("access-control-allow-origin")), (403, None));
 
     let mut config = ServerConfig::default();
     config.cors.allowed_origins = vec!["http://localhost:3000".to_owned()];
@@ -294,4 +294,37 @@ async fn web_pages_are_let_in_by_configuration_only() {
     let mut other = preflight();
     other.headers_mut().insert("origin", "http://evil.example".parse().expect("header"));
     assert_eq!(open.send(other).await.header("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn what_a_strange_page_can_have_sent_is_refused_everywhere() {
+    let closed = Gateway::new(Script::text("x")).await;
+    let config = ServerConfig { allowed_hosts: vec!["llm.example".to_owned()], ..ServerConfig::default() };
+    let named = Gateway::with(Script::text("x"), config).await;
+    let others = ServerConfig { listen: "0.0.0.0:7117".to_owned(), ..ServerConfig::default() };
+    let others = Gateway::with(Script::text("x"), others).await;
+    let send = async |gateway: &Gateway, path: &str, headers: &[(&'static str, &str)]| {
+        let body = json!({"text": "t", "model": "tiny", "messages": [{"role": "user", "content": "hi"}]});
+        let mut request = post(path, &body);
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().expect("header"));
+        }
+        let answer = gateway.send(request).await;
+        (answer.status.as_u16() != 403).then_some(()).ok_or_else(|| answer.error().2.unwrap_or_default())
+    };
+    let refused = |code: &str| Err(code.to_owned());
+    for path in ["/v1/chat/completions", "/mcp/tools/summarize", "/v1/models", "/nowhere"] {
+        let bound = [("host", "rebound.example"), ("origin", "http://rebound.example")];
+        assert_eq!(send(&closed, path, &bound).await, refused("host_not_allowed"), "{path}");
+        let page = [("host", "127.0.0.1:7117"), ("origin", "https://evil.example")];
+        assert_eq!(send(&closed, path, &page).await, refused("origin_not_allowed"), "{path}");
+        assert_eq!(send(&closed, path, &[("host", "llm.example")]).await, refused("host_not_allowed"), "{path}");
+        assert_eq!(send(&named, path, &[("host", "llm.example")]).await, Ok(()), "{path}");
+        assert_eq!(send(&closed, path, &[("host", "localhost:7117")]).await, Ok(()), "{path}");
+        let own_page = [("host", "127.0.0.1:7117"), ("origin", "http://127.0.0.1:7117")];
+        assert_eq!(send(&closed, path, &own_page).await, Ok(()), "{path}");
+    }
+    assert_eq!(send(&others, "/v1/models", &[("host", "box.lan")]).await, Ok(()));
+    assert_eq!(send(&others, "/mcp/tools/summarize", &[("host", "box.lan")]).await, refused("host_not_allowed"));
+    assert_eq!(closed.mock.chats().len(), 2, "what is refused reaches no model");
 }

@@ -36,7 +36,7 @@ async fn serve(script: Script, config: ServerConfig) -> Served {
 fn request_text(body: &Value) -> String {
     let body = body.to_string();
     format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
 }
@@ -109,7 +109,7 @@ async fn a_connection_is_kept_and_a_large_body_gets_its_answer() {
     let served = serve(Script::text("x"), ServerConfig::default()).await;
     let mut client = served.connect(&request_text(&chat(json!({"stream": true})))).await;
     read_until(&mut client, "[DONE]").await;
-    client.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+    client.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("sent");
     read_until(&mut client, "{\"status\":\"ok\"}").await;
     let large = request_text(&chat(json!({"user": "x".repeat(10 << 20)})));
     let mut client = served.connect(&large).await;
@@ -136,7 +136,7 @@ async fn draining_lets_running_streams_finish_and_refuses_new_ones() {
     let slow = Script::Slow { text: "a b".into(), first: Duration::ZERO, between: Duration::from_millis(400) };
     let served = serve(slow, ServerConfig::default()).await;
     let mut running = served.connect(&request_text(&chat(json!({"stream": true})))).await;
-    let mut kept = served.connect("GET /health/ready HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut kept = served.connect("GET /health/ready HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(read_until(&mut kept, "\"ok\"}").await.starts_with("HTTP/1.1 200"));
     read_until(&mut running, "\"content\":\"a \"").await;
     served.stop.send(()).expect("serving");
