@@ -6,6 +6,7 @@ use std::time::Instant;
 use lla_inference::fleet::Fleet;
 use lla_tools::decide::Calibration;
 use lla_tools::{Context, FleetModels, Registry};
+use rmcp::ServerHandler;
 
 use crate::admission::Admission;
 use crate::config::{ConfigError, Origins, ServerConfig, ToolsConfig};
@@ -65,30 +66,40 @@ impl AppState {
         fleet: Arc<Fleet>,
         build: Build,
     ) -> Result<Self, ConfigError> {
+        let context = tools_config.context(Arc::new(FleetModels(Arc::clone(&fleet))));
+        let server = mcp::http::server(Registry::standard(), context, &build.version);
+        Self::with_mcp(config, tools_config, fleet, build, server)
+    }
+
+    /// Puts the parts together, with another MCP server than that of the tools behind `/mcp`: how the
+    /// endpoint itself is held against the specification (`examples/mcp_fixture`).
+    ///
+    /// # Errors
+    /// When the configuration holds a value that can not work.
+    pub fn with_mcp(
+        config: ServerConfig,
+        tools_config: &ToolsConfig,
+        fleet: Arc<Fleet>,
+        build: Build,
+        server: impl ServerHandler + Clone,
+    ) -> Result<Self, ConfigError> {
         config.check()?;
         tools_config.check()?;
         let origins = config.cors.origins()?;
-        let stabiliser = config.prefix_stabiliser.compile()?;
-        let admission = Admission::new(config.max_in_flight);
-        let tool_context = tools_config.context(Arc::new(FleetModels(Arc::clone(&fleet))));
-        let tools = Registry::standard();
-        let mcp = mcp::http::service(tools.clone(), tool_context.clone(), &config, &build.version);
-        let guard = Guard::new(&config, origins.clone());
-        let started = Instant::now();
         let inner = Inner {
+            stabiliser: config.prefix_stabiliser.compile()?,
+            admission: Admission::new(config.max_in_flight),
+            calibration: Calibration::default(),
+            tools: Registry::standard(),
+            tool_context: tools_config.context(Arc::new(FleetModels(Arc::clone(&fleet)))),
+            mcp: mcp::http::service(server, &config),
+            mcp_calls: Arc::default(),
+            guard: Guard::new(&config, origins.clone()),
+            started: Instant::now(),
             fleet,
             config,
             origins,
-            guard,
-            stabiliser,
-            admission,
-            calibration: Calibration::default(),
-            tools,
-            tool_context,
-            mcp,
-            mcp_calls: Arc::default(),
             build,
-            started,
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -16,6 +16,7 @@ use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Frame, SizeHint};
 use lla_tools::Registry;
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::Value;
@@ -31,17 +32,21 @@ use crate::error::{ApiError, json};
 use crate::extract;
 use crate::state::AppState;
 
-/// `rmcp`'s part of the endpoint.
-pub(crate) type Service = StreamableHttpService<Server, NeverSessionManager>;
+/// `rmcp`'s part of the endpoint, whatever server is behind it.
+pub(crate) type Service = Box<dyn Fn(axum::http::Request<Full<Bytes>>) -> BoxFuture<'static, Response> + Send + Sync>;
 
 /// Both forms of an answer, which a client has to accept.
 const BOTH: &str = "application/json, text/event-stream";
 /// Longest error text of `rmcp`.
 const ERROR_TEXT: usize = 64 << 10;
 
+/// The server of the tools; its callers may be anybody.
+pub(crate) fn server(tools: Registry, context: lla_tools::Context, version: &str) -> Server {
+    Server::new(Arc::new(Local::new(tools, context)), RootsFrom::Configuration, version)
+}
+
 /// Puts `rmcp`'s part together.
-pub(crate) fn service(tools: Registry, context: lla_tools::Context, config: &ServerConfig, version: &str) -> Service {
-    let server = Server::new(Arc::new(Local::new(tools, context)), RootsFrom::Configuration, version);
+pub(crate) fn service(server: impl ServerHandler + Clone, config: &ServerConfig) -> Service {
     // `Host` and `Origin` are checked for every route, before the request comes here.
     let http = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
@@ -50,7 +55,12 @@ pub(crate) fn service(tools: Registry, context: lla_tools::Context, config: &Ser
         .with_max_request_body_bytes(config.max_body.0)
         .disable_allowed_hosts()
         .disable_allowed_origins();
-    StreamableHttpService::new(move || Ok(server.clone()), Arc::default(), http)
+    let sessions = Arc::new(NeverSessionManager::default());
+    let service = StreamableHttpService::new(move || Ok(server.clone()), sessions, http);
+    Box::new(move |request| {
+        let service = service.clone();
+        Box::pin(async move { service.handle(request).await.map(Body::new) })
+    })
 }
 
 /// An error of the gateway, as a client of this endpoint reads it.
@@ -76,11 +86,11 @@ pub(crate) async fn handle(State(app): State<AppState>, trace: Trace, request: R
     let running = app.mcp_calls().see(&parts.headers, &read);
     let request = axum::http::Request::from_parts(parts, Full::new(message));
     let response = tokio::select! {
-        response = admitted.unless_cut(app.mcp().handle(request)) => response?,
+        response = admitted.unless_cut(app.mcp()(request)) => response?,
         // The client does not wait for an answer any more, and MCP wants none.
         () = running.cancelled.cancelled() => return Ok(StatusCode::ACCEPTED.into_response()),
     };
-    let mut response = explain(response.map(Body::new)).await;
+    let mut response = explain(response).await;
     if response.status().is_success() {
         cancel::name_client(&read, response.headers_mut());
     }
