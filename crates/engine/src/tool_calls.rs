@@ -27,5 +27,6 @@ pub(crate) use family::MARKERS;
 pub use history::prepare;
 pub use reader::Reader;
 pub use reading::{Event, Reading};
+pub(crate) use restrict::check_parameters;
 pub use restrict::restriction;
 pub use values::Types;

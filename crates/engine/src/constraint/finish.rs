@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use llguidance::Matcher;
 
-use super::close::Scanner;
+use super::close::{Scanner, open_json};
 use super::vocabulary::ConstraintVocabulary;
 
 /// Most choices: a grammar that does not end by then will hardly end.
@@ -16,18 +16,31 @@ const JSON_ORDER: &[u8] = b"}]\"ntf0123456789,:-.eE+[{";
 /// In strings and other texts: what parts words comes first, because patterns need it to go on.
 const TEXT_ORDER: &[u8] = b"\"@.-:/_+ ,;TZ0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSUVWXY";
 
+/// A scanner that has read `json`.
+fn scanned(json: &str) -> Option<Scanner> {
+    let mut scanner = Scanner::default();
+    json.bytes().try_for_each(|byte| scanner.push(byte))?;
+    Some(scanner)
+}
+
 /// One walk to an end.
 pub(super) struct Finish<'a> {
     vocabulary: &'a ConstraintVocabulary,
     scanner: Option<Scanner>,
+    /// Whether all of the text is JSON; otherwise calls hold some.
+    json: bool,
+    /// What ends a part that may hold any text.
+    end: Option<&'static str>,
+    /// The text so far, where only a part of it is JSON.
+    text: Vec<u8>,
     /// How often each byte was chosen: of what is allowed the rarest comes next, so a pattern such as
     /// `[a-z]+@` and a recursion with another branch both go on.
     used: [u16; 256],
 }
 
 impl<'a> Finish<'a> {
-    pub(super) fn new(vocabulary: &'a ConstraintVocabulary, json: bool) -> Self {
-        Self { vocabulary, scanner: json.then(Scanner::default), used: [0; 256] }
+    pub(super) fn new(vocabulary: &'a ConstraintVocabulary, json: bool, end: Option<&'static str>) -> Self {
+        Self { vocabulary, scanner: json.then(Scanner::default), json, end, text: Vec::new(), used: [0; 256] }
     }
 
     /// Reads `written` with a fresh matcher and goes on from there. Returns what was added; `None` when
@@ -60,10 +73,17 @@ impl<'a> Finish<'a> {
     }
 
     fn scan(&mut self, bytes: &[u8]) -> Option<()> {
-        match &mut self.scanner {
-            Some(scanner) => bytes.iter().try_for_each(|&byte| scanner.push(byte)),
-            None => Some(()),
+        let read = self.scanner.as_mut().map(|scanner| bytes.iter().try_for_each(|&byte| scanner.push(byte)));
+        if self.json {
+            return read.unwrap_or(Some(()));
         }
+        self.text.extend_from_slice(bytes);
+        if read != Some(Some(())) {
+            // The JSON of a call is over, or has not begun before.
+            let text = std::str::from_utf8(&self.text).ok().filter(|_| bytes.contains(&b'{'));
+            self.scanner = text.and_then(open_json).and_then(scanned);
+        }
+        Some(())
     }
 
     /// What comes next: what is forced, or one byte that is allowed, or else the shortest token.
@@ -71,6 +91,12 @@ impl<'a> Finish<'a> {
         let forced = matcher.compute_ff_tokens();
         if !forced.is_empty() {
             return Some(forced);
+        }
+        if let Some(end) = self.end.and_then(|end| self.vocabulary.spell(end.as_bytes()))
+            && matcher.compute_ff_bytes().is_empty()
+            && matcher.validate_tokens(&end).ok()? == end.len()
+        {
+            return Some(end);
         }
         for byte in self.candidates() {
             let Some(token) = self.vocabulary.single(byte) else { continue };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use llguidance::Matcher;
 use llguidance::toktrie::SimpleVob;
 
-use super::close::close_json;
+use super::close::{close_json, open_json};
 use super::error::{ConstraintError, first_line};
 use super::finish::Finish;
 use super::finite::Run;
@@ -31,6 +31,8 @@ pub struct Constraint {
     json: bool,
     /// As compiled, of what an answer that was cut should rather become: see [`Constraint::closed_as`].
     preferred: Option<Box<Matcher>>,
+    /// What ends a text of the language that nothing else would end soon: see [`Constraint::ended_by`].
+    end: Option<&'static str>,
     /// The end of `written`, where the grammar holds numbers of JSON.
     run: Option<Run>,
     /// The mask for the next token, once asked for.
@@ -64,6 +66,7 @@ impl Constraint {
             written: Vec::new(),
             json,
             preferred: None,
+            end: None,
             run,
             mask: None,
         }
@@ -75,6 +78,14 @@ impl Constraint {
     pub fn closed_as(mut self, answer: &Self) -> Self {
         self.preferred = Some(Box::new(answer.fresh.clone()));
         self.json = answer.json;
+        self
+    }
+
+    /// Names the text behind which a part of the language is over, for parts that may hold any text: an
+    /// answer that was cut is closed by it.
+    #[must_use]
+    pub fn ended_by(mut self, end: Option<&'static str>) -> Self {
+        self.end = end;
         self
     }
 
@@ -183,21 +194,21 @@ impl Constraint {
     /// or another one): with U+FFFD in its place a name or a constant is another one, and nothing can
     /// mend that. First the grammar is followed to a near end (at most 512 choices of some
     /// microseconds), which gives a valid text of the language. Where that does not end, JSON is closed
-    /// by its form alone: it parses, but may not be what the schema asks for. Other languages get
-    /// nothing then.
+    /// by its form alone: it parses, but may not be what the schema asks for; so are the arguments of a
+    /// call. Other languages get nothing then.
     pub fn closing(&mut self, text: &str) -> String {
         if self.search.is_some() || self.is_complete() {
             return String::new();
         }
         let written = self.shown(text);
-        let by_form = || self.json.then(|| close_json(&written)).flatten();
+        let by_form = || if self.json { close_json(&written) } else { close_json(open_json(&written)?) };
         self.finished(&written).or_else(by_form).unwrap_or_default()
     }
 
     /// The text to a near end of the grammar.
     fn finished(&self, written: &str) -> Option<String> {
         let finish = |json, matcher: &Matcher, written: &str| {
-            Finish::new(&self.vocabulary, json).run(matcher.clone(), written.as_bytes())
+            Finish::new(&self.vocabulary, json, self.end).run(matcher.clone(), written.as_bytes())
         };
         let Some(preferred) = &self.preferred else { return finish(self.json, &self.fresh, written) };
         finish(self.json, preferred, written)

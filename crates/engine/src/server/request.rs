@@ -12,6 +12,7 @@ use super::echo::Echo;
 use super::generate::{Generate, no_text};
 use super::structured;
 use super::unsupported::refuse;
+use crate::chat_format::ChatFormat;
 use crate::constraint::{Constraint, Grammar, Restriction, Starts, prepare_schema};
 use crate::error::EngineError;
 use crate::model::ModelCard;
@@ -74,13 +75,14 @@ pub(super) fn chat(state: &State, body: &[u8]) -> Result<Job, EngineError> {
         budget: Some(budget),
     });
     let answer = structured.as_ref().map(|(grammar, _)| grammar);
-    let calls = tool_calls::restriction(format, &with_checked_schemas(&tools)?, open, answer);
+    let calls = tool_calls::restriction(format, &with_checked_schemas(format, &tools)?, open, answer);
     let either = calls.as_ref().is_some_and(|calls| matches!(calls.grammar, Grammar::CallsOr { .. }));
-    // By itself as well: its errors are its own, and an answer that was cut is closed as one.
-    let answer = structured.filter(|_| either || calls.is_none());
-    let answer = answer.map(|(grammar, param)| (Restriction { grammar, starts: reasoning::starts(open) }, param));
-    let answer = compiled(engine, answer)?;
+    // By itself as well: its errors are its own, also where a forced call leaves no room for it, and an answer
+    // that was cut is closed as one.
+    let answer = structured.map(|(grammar, param)| (Restriction { grammar, starts: reasoning::starts(open) }, param));
+    let answer = compiled(engine, answer)?.filter(|_| either || calls.is_none());
     let calls = compiled(engine, calls.map(|calls| (calls, "tools".to_owned())))?;
+    let calls = calls.map(|calls| calls.ended_by(format.family.value_end()));
     let constraint = match (calls, answer) {
         (Some(calls), Some(answer)) => Some(calls.closed_as(&answer)),
         (calls, answer) => calls.or(answer),
@@ -151,12 +153,13 @@ struct Shape {
 }
 
 /// The tools with schemas that calls can be held to; those that nothing holds a call to stay as they are.
-fn with_checked_schemas(tools: &Tools) -> Result<Tools, EngineError> {
+fn with_checked_schemas(format: &ChatFormat, tools: &Tools) -> Result<Tools, EngineError> {
     let mut checked = tools.clone();
     for (index, tool) in checked.tools.iter_mut().enumerate() {
         if tools.callable() && (tools.forced() || tool.strict) {
             let param = format!("tools[{index}].function.parameters");
             let schema = prepare_schema(&tool.schema()).map_err(|error| error.under(&param))?;
+            tool_calls::check_parameters(format, &schema).map_err(|error| error.under(&param))?;
             tool.parameters = schema.as_object().cloned();
         }
     }

@@ -91,6 +91,12 @@ impl Family {
         }
     }
 
+    /// What ends an argument that is written without quotes, in formats that have such.
+    #[must_use]
+    pub fn value_end(self) -> Option<&'static str> {
+        self.tags().map(|tags| if tags.lines { "\n</parameter>" } else { tags.value.1 })
+    }
+
     /// What may stand after a call and is no text.
     pub(super) fn closes(self) -> &'static [&'static str] {
         match self {

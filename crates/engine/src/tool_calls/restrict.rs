@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use super::family::{CALL_BEGIN, CALL_END, CALLS_BEGIN, CALLS_END, Family, SEPARATOR};
 use super::tagged::Tags;
 use crate::chat_format::ChatFormat;
-use crate::constraint::{Grammar, Restriction, Starts};
+use crate::constraint::{Grammar, GrammarError, Restriction, Starts};
 use crate::reasoning;
 
 mod tagged;
+mod text;
 
 use self::tagged::TaggedWriter;
 
@@ -49,6 +50,15 @@ pub fn restriction(format: &ChatFormat, tools: &Tools, open: bool, answer: Optio
         return Some(Restriction { grammar: Grammar::Lark(lark), starts: reasoning::starts(open) });
     }
     Some(writer.restriction(&writer.first(), Starts::After(writer.trigger().to_owned())))
+}
+
+/// Checks that calls in this format can be held to the schema of a tool's parameters, which
+/// [`crate::constraint::prepare_schema`] has made ready.
+///
+/// # Errors
+/// Names the first keyword that they can not be held to.
+pub(crate) fn check_parameters(format: &ChatFormat, schema: &Value) -> Result<(), GrammarError> {
+    if format.family.tags().is_some() { text::check(schema) } else { Ok(()) }
 }
 
 /// Behind a reasoning section models write line breaks.

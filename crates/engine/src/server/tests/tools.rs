@@ -162,3 +162,51 @@ async fn reasoning_is_told_apart_in_both_modes() {
     };
     assert_eq!((text("reasoning_content"), text("content")), ("Hmm.".to_owned(), "Yes.".to_owned()));
 }
+
+#[tokio::test]
+async fn what_a_call_can_not_be_held_to_is_refused_by_name() {
+    const TAGS: &str = "{% if tools %}<tool_call><function=x><parameter=y>{% endif %}system";
+    let forced = |parameters: Value, more: Value| {
+        let function = json!({"name": "now", "parameters": parameters});
+        let mut body = json!({"tools": [{"type": "function", "function": function}], "tool_choice": "required"});
+        body.as_object_mut().expect("object").extend(more.as_object().expect("object").clone());
+        chat_body(&body)
+    };
+    let text = |more: Value| {
+        let mut schema = json!({"type": "string"});
+        schema.as_object_mut().expect("object").extend(more.as_object().expect("object").clone());
+        json!({"type": "object", "properties": {"zone": schema}})
+    };
+    let format = |schema: Value| json!({"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}});
+    let (tagged, _engine) = served_as(Behaviour::Say(&["x"]), TAGS).await;
+    let (hermes, _engine) = served_as(Behaviour::Say(&["x"]), HERMES).await;
+    for (server, request, param) in [
+        (
+            &tagged,
+            forced(text(json!({"format": "uuid"})), json!({})),
+            "tools[0].function.parameters.properties.zone.format",
+        ),
+        (
+            &tagged,
+            forced(json!({"type": "object", "minProperties": 1}), json!({})),
+            "tools[0].function.parameters.minProperties",
+        ),
+        // A forced call leaves no room for the form of an answer, which is checked all the same.
+        (&hermes, forced(text(json!({})), format(json!({"not": {}}))), "response_format.json_schema.schema.not"),
+    ] {
+        let answer = server.post("/v1/chat/completions", &request).await;
+        let error = error_of(&answer);
+        assert_eq!(
+            (answer.status, error["param"].as_str(), &error["code"]),
+            (400, Some(param), &json!("unsupported_schema")),
+            "{error}"
+        );
+    }
+    for (server, request) in [
+        (&tagged, forced(text(json!({"pattern": "^U", "maxLength": 3})), json!({}))),
+        (&hermes, forced(text(json!({"format": "uuid"})), format(json!({"type": "object"})))),
+    ] {
+        // The answer of this server is no call: the request was good.
+        assert_eq!(error_of(&server.post("/v1/chat/completions", &request).await)["code"], "tool_call_invalid");
+    }
+}

@@ -1,13 +1,14 @@
 //! The grammar of calls whose arguments stand in tags, each value bare.
 //!
 //! Parameters come in the order of `properties`. A value that can be nothing but JSON is held to its
-//! schema; a bare text has no quotes, so it is any text up to the closing tag, or one of an `enum`.
+//! schema; what a bare text, which has no quotes, is held to, is in `text.rs`.
 
 use lla_protocol::openai::Tool;
 use serde_json::{Map, Value, json};
 
 use super::super::tagged::Tags;
 use super::super::values::Types;
+use super::text::{self, Bare};
 use super::{in_one_line, literal, marker};
 use crate::chat_format::ChatFormat;
 
@@ -34,9 +35,9 @@ impl TaggedWriter<'_> {
 
     /// What the rules of all tools refer to.
     pub(super) fn shared_rules(&self) -> String {
-        let suffix = literal(&self.close_text());
-        let any = self.parameter("KEY", "bare");
-        format!("NEWLINE: \"\\n\"\nKEY: /[A-Za-z0-9_.-]+/\nbare[suffix={suffix}]: /(?s:.*)/\nany_parameter: {any}\n")
+        let any = self.parameter("KEY", "BARE");
+        let bare = Bare::terminal(&["(?s:.*)".to_owned()], &self.close_text());
+        format!("NEWLINE: \"\\n\"\nKEY: /[A-Za-z0-9_.-]+/\nBARE: {bare}\nany_parameter: {any}\n")
     }
 
     fn parameters(&self, index: usize, root: &Value) -> (String, String) {
@@ -45,13 +46,15 @@ impl TaggedWriter<'_> {
         let properties = root.get("properties").and_then(Value::as_object).unwrap_or(&empty);
         let required: Vec<&str> =
             root.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        let any = json!({});
+        let any = root.get("additionalProperties").cloned().unwrap_or_else(|| json!({}));
         let undescribed = required.iter().filter(|name| !properties.contains_key(**name)).map(|name| (*name, &any));
         let described = properties.iter().map(|(name, schema)| (name.as_str(), schema));
         for (number, (name, schema)) in described.chain(undescribed).enumerate() {
             let rule = format!("parameter_{index}_{number}");
-            let parameter = self.parameter(&literal(name), &self.value(schema, root));
-            rules.push_str(&format!("{rule}: {parameter}\n"));
+            let terminal = format!("TEXT_{index}_{number}");
+            let (value, more) = self.value(schema, root, &terminal);
+            let parameter = self.parameter(&literal(name), &value);
+            rules.push_str(&format!("{rule}: {parameter}\n{more}"));
             let optional = if required.contains(&name) { "" } else { "?" };
             call.push(format!("{rule}{optional}"));
         }
@@ -69,24 +72,27 @@ impl TaggedWriter<'_> {
         format!("{} {before} {key} {behind} {value}", self.line())
     }
 
-    /// The value of a parameter with the tag behind it.
-    fn value(&self, schema: &Value, root: &Value) -> String {
+    /// The value of a parameter with the tag behind it; and the rule of `terminal`, where it needs one.
+    fn value(&self, schema: &Value, root: &Value, terminal: &str) -> (String, String) {
         let types = Types::of_schema(schema, root);
         let close = match self.tags.lines {
             true => literal(&self.close_text()),
             false => marker(self.format, self.tags.value.1),
         };
         if !types.has_text() {
-            return format!("{} {close}", json_of(schema, root));
+            return (format!("{} {close}", json_of(schema, root)), String::new());
         }
-        let choices = schema.get("const").map(std::slice::from_ref);
-        let choices = choices.or_else(|| schema.get("enum").and_then(Value::as_array).map(Vec::as_slice));
-        match choices.filter(|_| types.is_text()) {
-            Some(values) => {
-                let texts: Vec<String> = values.iter().filter_map(Value::as_str).map(literal).collect();
-                format!("({}) {close}", texts.join(" | "))
+        // Schemas that calls are held to have been checked.
+        match text::of(schema, root, "").unwrap_or(Bare::Any) {
+            Bare::Any => ("BARE".to_owned(), String::new()),
+            Bare::OneOf(texts) => {
+                let texts: Vec<String> = texts.iter().map(|text| literal(text)).collect();
+                (format!("({}) {close}", texts.join(" | ")), String::new())
             }
-            None => "bare".to_owned(),
+            Bare::Matching(patterns) => {
+                let body = Bare::terminal(&patterns, &self.close_text());
+                (terminal.to_owned(), format!("{terminal}: {body}\n"))
+            }
         }
     }
 

@@ -167,3 +167,27 @@ fn what_is_no_call_is_left_alone() {
         assert_eq!((summary(&whole), whole.reason), (wanted, Some(FinishReason::ToolCalls)), "{family:?}");
     }
 }
+
+/// A forced call that was cut anywhere still has arguments that parse, in the formats of JSON.
+#[test]
+fn a_forced_call_of_json_that_was_cut_is_closed() {
+    for family in FAMILIES {
+        for strict in [true, false] {
+            let tools = tools(&json!("required"), strict, true);
+            let format = format(family, &[]);
+            let restriction = restriction(&format, &tools, false, None).expect("restricted");
+            let constraint = Constraint::compile(&vocabulary(), &restriction).expect("compiles");
+            let constraint = constraint.ended_by(family.value_end());
+            let whole = call(family);
+            for at in (1..whole.len()).filter(|&at| whole.is_char_boundary(at)) {
+                let mut constraint = constraint.clone();
+                assert_eq!(write(&mut constraint, &whole[..at]), Ok(()), "{family:?}");
+                let text = format!("{}{}", &whole[..at], constraint.closing(""));
+                let reading = Reading::new(&format, &tools, false, false).expect("calls");
+                let read = read(reading, &[&text], FinishReason::Length).expect("read");
+                let arguments = read.calls.first().map(|call| serde_json::from_str::<Value>(&call.2));
+                assert!(arguments.is_some_and(|arguments| arguments.is_ok()), "{family:?} {text}");
+            }
+        }
+    }
+}

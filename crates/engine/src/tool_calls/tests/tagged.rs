@@ -86,3 +86,85 @@ fn tags_may_be_control_tokens() {
     assert!(write("UTC</arg_value>\n</tool_call>"));
     assert!(constraint.may_end());
 }
+
+/// A strict schema with texts of which not all will do.
+fn texts() -> Tools {
+    let schema = json!({
+        "type": "object", "required": ["code", "day", "kind"],
+        "properties": {
+            "code": {"type": "string", "pattern": "^[A-Z]+/[0-9]", "maxLength": 6},
+            "day": {"type": "string", "format": "date"},
+            "kind": {"enum": ["a b", 1, null]},
+            "note": {"type": ["string", "null"]},
+        },
+    });
+    let schema = crate::constraint::prepare_schema(&schema).expect("supported");
+    crate::tool_calls::check_parameters(&format(Family::QwenTags, &[]), &schema).expect("can be held");
+    let function = json!({"type": "function", "function": {"name": "now", "parameters": schema}});
+    let mut rest = json!({"tools": [function], "tool_choice": "required", "parallel_tool_calls": false});
+    Tools::take(rest.as_object_mut().expect("object")).expect("tools")
+}
+
+fn written(family: Family, parameters: &[(&str, &str)]) -> String {
+    let parameter = |(key, value): &(&str, &str)| match family {
+        Family::QwenTags => format!("<parameter={key}>\n{value}\n</parameter>\n"),
+        _ => format!("<arg_key>{key}</arg_key>\n<arg_value>{value}</arg_value>\n"),
+    };
+    let parameters: String = parameters.iter().map(parameter).collect();
+    match family {
+        Family::QwenTags => format!("<tool_call>\n<function=now>\n{parameters}</function>\n</tool_call>"),
+        _ => format!("<tool_call>now\n{parameters}</tool_call>"),
+    }
+}
+
+#[test]
+fn texts_are_held_to_lengths_and_patterns() {
+    let tools = texts();
+    for family in [Family::QwenTags, Family::GlmTags] {
+        let restriction = restriction(&format(family, &[]), &tools, false, None).expect("restricted");
+        let constraint = Constraint::compile(&vocabulary(), &restriction).expect("compiles");
+        let accepts = |code: &str, day: &str, kind: &str| {
+            let mut constraint = constraint.clone();
+            let text = written(family, &[("code", code), ("day", day), ("kind", kind), ("note", "x")]);
+            text.bytes().all(|byte| constraint.accept(byte.into()).is_ok()) && constraint.may_end()
+        };
+        for (right, code, day, kind) in [
+            (true, "A/1", "2024-02-29", "a b"),
+            (true, "AB/1\n<", "2024-02-29", "1"),
+            (true, "A/1é€x", "2024-02-29", "null"),
+            (false, "A/1éé€xx", "2024-02-29", "a b"),
+            (false, "a/1", "2024-02-29", "a b"),
+            (false, "A/", "2024-02-29", "a b"),
+            (false, "A/1", "2023-02-29", "a b"),
+            (false, "A/1", "2024-02-29", "2"),
+            (false, "A/1", "", "a b"),
+        ] {
+            assert_eq!(accepts(code, day, kind), right, "{family:?} {code:?} {day} {kind}");
+        }
+    }
+}
+
+/// Where the arguments were cut, what is appended makes them whole.
+#[test]
+fn a_call_that_was_cut_has_arguments_that_parse() {
+    let tools = texts();
+    let arguments = [("code", "AB/1"), ("day", "2024-02-29"), ("kind", "a b"), ("note", "so far")];
+    for family in [Family::QwenTags, Family::GlmTags] {
+        let restriction = restriction(&format(family, &[]), &tools, false, None).expect("restricted");
+        let constraint = Constraint::compile(&vocabulary(), &restriction).expect("compiles");
+        let constraint = constraint.ended_by(family.value_end());
+        let whole = written(family, &arguments);
+        for at in 1..whole.len() {
+            let mut constraint = constraint.clone();
+            assert!(whole.bytes().take(at).all(|byte| constraint.accept(byte.into()).is_ok()));
+            let text = format!("{}{}", &whole[..at], constraint.closing(""));
+            let format = format(family, &[]);
+            let reading = Reading::new(&format, &tools, false, false).expect("calls");
+            let read = read(reading, &[&text], FinishReason::Length).expect("read");
+            let call = read.calls.first().unwrap_or_else(|| panic!("no call: {family:?} {text}"));
+            let arguments: Value = serde_json::from_str(&call.2).unwrap_or_else(|_| panic!("{text}"));
+            let validator = jsonschema::validator_for(&tools.tools[0].schema()).expect("a schema");
+            assert!(validator.is_valid(&arguments), "{family:?} {text}: {arguments}");
+        }
+    }
+}
