@@ -6,6 +6,7 @@
 //!
 //! What it does not: generate text. [`crate::Engine`] does, with models of the other kind.
 
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, PoisonError};
@@ -15,6 +16,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::cpu::available_cores;
 use crate::error::EngineError;
+use crate::handle::Handle;
 use crate::metrics::Metrics;
 use crate::model::{Model, ModelCard};
 use crate::options::EngineOptions;
@@ -48,15 +50,20 @@ pub struct Embedder {
 }
 
 struct Inner {
-    model: Arc<Model>,
-    card: ModelCard,
+    handle: Handle,
     vectors: EmbeddingCard,
     commands: std::sync::Mutex<std_mpsc::Sender<Command>>,
     places: Arc<Semaphore>,
     queue_limit: usize,
-    metrics: Arc<Metrics>,
-    /// Turns true when the thread has ended, for whatever reason.
-    stopped: watch::Receiver<bool>,
+}
+
+/// Texts, tokens and the state of the thread.
+impl Deref for Embedder {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.inner.handle
+    }
 }
 
 /// Whether a file holds a model for embeddings. A file that can not be read is left to whoever
@@ -109,7 +116,8 @@ impl Embedder {
         let queue_limit = (options.queue as usize).max(1);
         let places = Arc::new(Semaphore::new(queue_limit));
         let commands = commands.into();
-        Ok(Self { inner: Arc::new(Inner { model, card, vectors, commands, places, queue_limit, metrics, stopped }) })
+        let handle = Handle { model, card, metrics, stopped };
+        Ok(Self { inner: Arc::new(Inner { handle, vectors, commands, places, queue_limit }) })
     }
 
     /// The vectors of `inputs` in their order, each as long as the model makes it. Dropping the
@@ -118,13 +126,13 @@ impl Embedder {
     /// # Errors
     /// When an input is empty or does not fit the window, when too many requests wait, or when the work fails.
     pub async fn embed(&self, inputs: Vec<Vec<u32>>) -> Result<Vec<Vec<f32>>, EngineError> {
-        let window = self.inner.card.window;
+        let window = self.card.window;
         check_inputs(&inputs, window)?;
         let limit = self.inner.queue_limit;
         let place = Arc::clone(&self.inner.places)
             .try_acquire_owned()
             .map_err(|_| EngineError::QueueFull { waiting: limit, limit })?;
-        self.inner.metrics.prompt_tokens(inputs.iter().map(Vec::len).sum());
+        self.metrics.prompt_tokens(inputs.iter().map(Vec::len).sum());
         let (reply, vectors) = oneshot::channel();
         self.send(Command::Submit(Job::new(inputs, reply, place)))?;
         vectors.await.unwrap_or(Err(EngineError::ShuttingDown))
@@ -135,47 +143,10 @@ impl Embedder {
         commands.send(command).map_err(|_| EngineError::ShuttingDown)
     }
 
-    /// What is told about the model.
-    #[must_use]
-    pub fn card(&self) -> &ModelCard {
-        &self.inner.card
-    }
-
     /// What is told about its vectors.
     #[must_use]
     pub fn vectors(&self) -> EmbeddingCard {
         self.inner.vectors
-    }
-
-    /// Counters of this engine.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.inner.metrics
-    }
-
-    /// Text to tokens. `add_special`: with those that the model wants around it.
-    #[must_use]
-    pub fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Vec<u32> {
-        self.inner.model.tokenize(text, add_special, parse_special)
-    }
-
-    /// Tokens to text.
-    #[must_use]
-    pub fn detokenize(&self, tokens: &[u32]) -> String {
-        self.inner.model.detokenize(tokens)
-    }
-
-    /// Whether its thread runs.
-    #[must_use]
-    pub fn is_alive(&self) -> bool {
-        !*self.inner.stopped.borrow()
-    }
-
-    /// Resolves when its thread has ended.
-    pub async fn stopped(&self) {
-        let mut stopped = self.inner.stopped.clone();
-        // An error means that the sender is gone, so the thread is as well.
-        drop(stopped.wait_for(|stopped| *stopped).await);
     }
 
     /// Ends everything that runs with an error, and the thread.

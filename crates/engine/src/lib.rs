@@ -28,6 +28,7 @@ pub mod tool_calls;
 
 mod capacity;
 mod draft;
+mod handle;
 mod load_guard;
 mod model;
 mod pace;
@@ -42,6 +43,7 @@ mod worker;
 
 pub use embed::Embedder;
 pub use error::EngineError;
+pub use handle::Handle;
 pub use model::ModelCard;
 pub use options::{EngineOptions, Listen};
 pub use sequence::{GenerateRequest, Output, Thinking};

@@ -4,6 +4,7 @@
 //! computed is `worker/draw.rs`. What runs in a step is decided by `scheduler.rs` (pure); how a sequence
 //! goes on or ends, by `sequence.rs` (pure).
 
+use std::ops::Deref;
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, OnceLock};
 
@@ -14,6 +15,7 @@ use self::steps::{WorkerParts, run_worker};
 use crate::capacity::Capacity;
 use crate::constraint::{Constraint, ConstraintVocabulary, GrammarCache, Restriction};
 use crate::error::EngineError;
+use crate::handle::Handle;
 use crate::metrics::Metrics;
 use crate::model::{Model, ModelCard};
 use crate::options::EngineOptions;
@@ -31,18 +33,23 @@ pub struct Engine {
 }
 
 struct Inner {
-    model: Arc<Model>,
+    handle: Handle,
     /// Made when the first restriction is compiled.
     vocabulary: OnceLock<Result<Arc<ConstraintVocabulary>, EngineError>>,
     grammars: GrammarCache,
-    card: ModelCard,
     commands: std_mpsc::Sender<Command>,
     /// Places for sequences, waiting and running together.
     places: Arc<Semaphore>,
     queue_limit: usize,
-    metrics: Arc<Metrics>,
-    /// Turns true when the worker has ended, for whatever reason.
-    stopped: watch::Receiver<bool>,
+}
+
+/// Texts, tokens and the state of the worker.
+impl Deref for Engine {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.inner.handle
+    }
 }
 
 pub(crate) enum Command {
@@ -95,15 +102,12 @@ impl Engine {
         let places = Arc::new(Semaphore::new(queue_limit + capacity.slots as usize));
         Ok(Self {
             inner: Arc::new(Inner {
-                model,
+                handle: Handle { model, card, metrics, stopped },
                 vocabulary: OnceLock::new(),
                 grammars: GrammarCache::default(),
-                card,
                 commands,
                 places,
                 queue_limit,
-                metrics,
-                stopped,
             }),
         })
     }
@@ -115,7 +119,7 @@ impl Engine {
     /// worker has ended.
     pub fn generate(&self, request: GenerateRequest) -> Result<mpsc::UnboundedReceiver<Output>, EngineError> {
         let prompt_tokens = u32::try_from(request.prompt.len()).unwrap_or(u32::MAX);
-        let window = self.inner.card.window;
+        let window = self.card.window;
         if prompt_tokens == 0 {
             let error = lla_protocol::FieldError::new("prompt", "invalid_value", "the prompt has no tokens");
             return Err(EngineError::Field(error));
@@ -144,34 +148,10 @@ impl Engine {
         self.inner.commands.send(Command::Submit(Box::new(sequence))).map_err(|_| EngineError::ShuttingDown)
     }
 
-    /// What is told about the model.
-    #[must_use]
-    pub fn card(&self) -> &ModelCard {
-        &self.inner.card
-    }
-
     /// How the model writes tool calls and reasoning.
     #[must_use]
     pub fn chat_format(&self) -> &crate::chat_format::ChatFormat {
-        self.inner.model.chat_format()
-    }
-
-    /// Counters of this engine.
-    #[must_use]
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.inner.metrics
-    }
-
-    /// Text to tokens; see `/tokenize`.
-    #[must_use]
-    pub fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Vec<u32> {
-        self.inner.model.tokenize(text, add_special, parse_special)
-    }
-
-    /// Tokens to text; see `/detokenize`.
-    #[must_use]
-    pub fn detokenize(&self, tokens: &[u32]) -> String {
-        self.inner.model.detokenize(tokens)
+        self.model.chat_format()
     }
 
     /// A chat as prompt tokens.
@@ -183,7 +163,7 @@ impl Engine {
         messages: &[lla_protocol::openai::Message],
         options: &TemplateOptions<'_>,
     ) -> Result<Vec<u32>, EngineError> {
-        self.inner.model.render_chat(messages, options)
+        self.model.render_chat(messages, options)
     }
 
     /// Makes a restriction ready for a generation; grammars of earlier calls are kept, within limits.
@@ -193,27 +173,14 @@ impl Engine {
     /// [`EngineError::Grammar`] when the grammar can not be used, with a path inside of it.
     pub fn compile(&self, restriction: &Restriction) -> Result<Constraint, EngineError> {
         let (constraint, found) = self.inner.grammars.compile(self.constraint_vocabulary()?, restriction)?;
-        self.inner.metrics.grammar(found);
+        self.metrics.grammar(found);
         Ok(constraint)
     }
 
     /// The vocabulary for restrictions, built by whoever asks first.
     pub(crate) fn constraint_vocabulary(&self) -> Result<&Arc<ConstraintVocabulary>, EngineError> {
-        let build = || self.inner.model.constraint_vocabulary().map(Arc::new);
+        let build = || self.model.constraint_vocabulary().map(Arc::new);
         self.inner.vocabulary.get_or_init(build).as_ref().map_err(EngineError::clone)
-    }
-
-    /// Whether the worker runs.
-    #[must_use]
-    pub fn is_alive(&self) -> bool {
-        !*self.inner.stopped.borrow()
-    }
-
-    /// Resolves when the worker has ended.
-    pub async fn stopped(&self) {
-        let mut stopped = self.inner.stopped.clone();
-        // An error means that the sender is gone, so the worker is as well.
-        drop(stopped.wait_for(|stopped| *stopped).await);
     }
 
     /// Ends all sequences with an error and stops the worker.

@@ -10,6 +10,7 @@ use crate::chat_format::ChatFormat;
 use crate::constraint::{Constraint, Restriction};
 use crate::embed::{Embedder, EmbeddingCard};
 use crate::error::EngineError;
+use crate::handle::Handle;
 use crate::metrics::Metrics;
 use crate::model::ModelCard;
 use crate::score::{ScoreTokens, TextScores};
@@ -70,39 +71,39 @@ impl Generate for Embedder {
     }
 
     fn card(&self) -> &ModelCard {
-        Self::card(self)
+        Handle::card(self)
     }
 
     fn metrics(&self) -> &Metrics {
-        Self::metrics(self)
+        Handle::metrics(self)
     }
 
     fn is_alive(&self) -> bool {
-        Self::is_alive(self)
+        Handle::is_alive(self)
     }
 
     fn generate(&self, _request: GenerateRequest) -> Result<UnboundedReceiver<Output>, EngineError> {
-        Err(no_text(Self::card(self)))
+        Err(no_text(Handle::card(self)))
     }
 
     fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Vec<u32> {
-        Self::tokenize(self, text, add_special, parse_special)
+        Handle::tokenize(self, text, add_special, parse_special)
     }
 
     fn detokenize(&self, tokens: &[u32]) -> String {
-        Self::detokenize(self, tokens)
+        Handle::detokenize(self, tokens)
     }
 
     fn render_chat(&self, _messages: &[Message], _options: &TemplateOptions<'_>) -> Result<Vec<u32>, EngineError> {
-        Err(no_text(Self::card(self)))
+        Err(no_text(Handle::card(self)))
     }
 
     fn compile(&self, _restriction: &Restriction) -> Result<Constraint, EngineError> {
-        Err(no_text(Self::card(self)))
+        Err(no_text(Handle::card(self)))
     }
 
     fn score(&self, _items: Vec<ScoreTokens>) -> BoxFuture<'static, Result<TextScores, EngineError>> {
-        Box::pin(std::future::ready(Err(no_text(Self::card(self)))))
+        Box::pin(std::future::ready(Err(no_text(Handle::card(self)))))
     }
 
     fn vectors(&self) -> Option<EmbeddingCard> {
@@ -119,13 +120,13 @@ impl Generate for Embedder {
     }
 
     fn stopped(&self) -> BoxFuture<'_, ()> {
-        Box::pin(Self::stopped(self))
+        Box::pin(Handle::stopped(self))
     }
 }
 
 impl Generate for Engine {
     fn card(&self) -> &ModelCard {
-        Self::card(self)
+        Handle::card(self)
     }
 
     fn chat_format(&self) -> &ChatFormat {
@@ -133,11 +134,11 @@ impl Generate for Engine {
     }
 
     fn metrics(&self) -> &Metrics {
-        Self::metrics(self)
+        Handle::metrics(self)
     }
 
     fn is_alive(&self) -> bool {
-        Self::is_alive(self)
+        Handle::is_alive(self)
     }
 
     fn generate(&self, request: GenerateRequest) -> Result<UnboundedReceiver<Output>, EngineError> {
@@ -145,11 +146,11 @@ impl Generate for Engine {
     }
 
     fn tokenize(&self, text: &str, add_special: bool, parse_special: bool) -> Vec<u32> {
-        Self::tokenize(self, text, add_special, parse_special)
+        Handle::tokenize(self, text, add_special, parse_special)
     }
 
     fn detokenize(&self, tokens: &[u32]) -> String {
-        Self::detokenize(self, tokens)
+        Handle::detokenize(self, tokens)
     }
 
     fn render_chat(&self, messages: &[Message], options: &TemplateOptions<'_>) -> Result<Vec<u32>, EngineError> {
@@ -170,6 +171,6 @@ impl Generate for Engine {
     }
 
     fn stopped(&self) -> BoxFuture<'_, ()> {
-        Box::pin(Self::stopped(self))
+        Box::pin(Handle::stopped(self))
     }
 }
