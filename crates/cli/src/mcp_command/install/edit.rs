@@ -8,17 +8,19 @@ use toml_edit::{Array, DocumentMut, Item, Table, value};
 use super::{Entry, NAME};
 use crate::args::McpClient;
 
-/// Seconds that Codex is to wait for a call; its own 60 are too few for a long text.
-const CODEX_PATIENCE: i64 = 600;
+/// Seconds that Codex and Zed are to wait for a call; their own 60 are too few for a long text.
+const PATIENCE: i64 = 600;
 
 /// The file's text with our entry in it; an empty text is a file that is not there.
 pub(super) fn merged(client: McpClient, before: &str, entry: &Entry) -> anyhow::Result<String> {
     match client {
         McpClient::Codex => codex(before, entry),
-        McpClient::ClaudeCode => json(before, "mcpServers", typed(entry)),
-        McpClient::Cursor => json(before, "mcpServers", untyped(entry)),
-        McpClient::Vscode => json(before, "servers", typed(entry)),
-        McpClient::Zed => json(before, "context_servers", untyped(entry)),
+        McpClient::ClaudeCode | McpClient::Cursor => json(before, "mcpServers", typed(entry), Fields::new()),
+        McpClient::Vscode => json(before, "servers", typed(entry), Fields::new()),
+        McpClient::Zed => {
+            let patience = vec![("timeout", CstInputValue::Number(PATIENCE.to_string()))];
+            json(before, "context_servers", untyped(entry), patience)
+        }
     }
 }
 
@@ -35,8 +37,9 @@ fn typed(entry: &Entry) -> Fields {
     fields
 }
 
-/// Sets `section.lla`. Fields that somebody added to our entry (`env`) stay.
-fn json(before: &str, section: &str, fields: Fields) -> anyhow::Result<String> {
+/// Sets `section.lla`. Fields that somebody added to our entry (`env`) stay; `wishes` are set where there is
+/// nothing yet.
+fn json(before: &str, section: &str, fields: Fields, wishes: Fields) -> anyhow::Result<String> {
     let text = if before.trim().is_empty() { "{\n}\n" } else { before };
     let root = CstRootNode::parse(text, &ParseOptions::default()).context("it is no JSON")?;
     let whole = root.object_value().context("it is not a JSON object")?;
@@ -48,6 +51,11 @@ fn json(before: &str, section: &str, fields: Fields) -> anyhow::Result<String> {
             Some(field) if same(&field, &value) => {}
             Some(field) => field.set_value(value),
             None => drop(ours.append(name, value)),
+        }
+    }
+    for (name, value) in wishes {
+        if ours.get(name).is_none() {
+            ours.append(name, value);
         }
     }
     Ok(root.to_string())
@@ -93,7 +101,7 @@ fn codex(before: &str, entry: &Entry) -> anyhow::Result<String> {
         ours.insert("args", value(args));
     }
     if !ours.contains_key("tool_timeout_sec") {
-        ours.insert("tool_timeout_sec", value(CODEX_PATIENCE));
+        ours.insert("tool_timeout_sec", value(PATIENCE));
     }
     Ok(document.to_string())
 }
@@ -120,6 +128,10 @@ mod tests {
         let text = merged(McpClient::Cursor, "", &entry()).expect("new");
         let json: serde_json::Value = serde_json::from_str(&text).expect("plain JSON");
         assert_eq!(json["mcpServers"]["lla"]["args"][2], "/x \"y\"");
+        assert_eq!(json["mcpServers"]["lla"]["type"], "stdio");
+        let text = merged(McpClient::Zed, "", &entry()).expect("new");
+        let json: serde_json::Value = serde_json::from_str(&text).expect("plain JSON");
+        assert_eq!(json["context_servers"]["lla"]["timeout"], 600);
         let toml: toml::Table = merged(McpClient::Codex, "", &entry()).expect("new").parse().expect("TOML");
         assert_eq!(toml["mcp_servers"]["lla"]["args"][2].as_str(), Some("/x \"y\""));
     }
@@ -145,6 +157,9 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&after).expect("JSON");
         assert_eq!(json["mcpServers"]["lla"]["command"], "/opt/l l a");
         assert_eq!(json["mcpServers"]["lla"]["env"]["A"], "1");
+        let before = "{\"context_servers\": {\"lla\": {\"timeout\": 5}}}";
+        let after = merged(McpClient::Zed, before, &entry()).expect("merged");
+        assert!(after.contains("\"timeout\": 5"), "{after}");
         let before = "[mcp_servers.lla]\ncommand = \"old\"\ntool_timeout_sec = 5\n";
         let after = merged(McpClient::Codex, before, &entry()).expect("merged");
         assert!(after.contains("tool_timeout_sec = 5") && !after.contains("old"), "{after}");
