@@ -1,23 +1,40 @@
 //! `classify`: which of the caller's labels a text has.
+//!
+//! Where the backend can tell how likely texts are, every label is scored behind the text (`scored.rs`) and compared
+//! with what it scores behind texts that say nothing (`background.rs`, `evidence.rs`). Elsewhere the model is asked
+//! for the label (`prompted.rs`), and the result says that its scores are not measured.
 
 use async_trait::async_trait;
 use indexmap::IndexMap;
 use lla_protocol::FieldError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use crate::call::{Call, Question};
+use self::background::Backgrounds;
+use self::scored::Reading;
+use crate::call::Call;
 use crate::error::ToolError;
 use crate::source;
 use crate::tool::Tool;
+
+mod background;
+mod evidence;
+mod excerpt;
+mod glossary;
+mod labels;
+mod prompted;
+mod scored;
+#[cfg(test)]
+mod tests;
 
 /// Labels that one call may have.
 const MAX_LABELS: usize = 255;
 
 /// See [`Tool::DESCRIPTION`].
-#[derive(Debug, Clone, Copy)]
-pub struct Classify;
+#[derive(Debug, Default)]
+pub struct Classify {
+    backgrounds: Backgrounds,
+}
 
 /// The arguments of `classify`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -84,6 +101,8 @@ pub struct Classified {
     pub abstained: bool,
     /// Whether the scores were measured from the model's probabilities; if not, the chosen labels have 1 and the others 0.
     pub scores_measured: bool,
+    /// The share of the text that the model has read, 0 to 1. Below 1 the text did not fit its window: the beginning and the end were read.
+    pub read_share: f64,
 }
 
 /// The arguments with their meaning settled.
@@ -108,8 +127,11 @@ impl Tool for Classify {
     async fn run(&self, params: Params, call: &Call) -> Result<Classified, ToolError> {
         let wanted = Wanted::from(&params)?;
         let text = source::text(call, params.text, params.path.as_deref()).await?;
-        let chosen = by_prompt(&wanted, &text, call).await?;
-        Ok(wanted.result(&chosen))
+        if let Some(reading) = scored::read(&self.backgrounds, &wanted, &text, call).await? {
+            return Ok(wanted.measured(&reading));
+        }
+        let chosen = prompted::ask(&wanted, &text, call).await?;
+        Ok(wanted.named(&chosen))
     }
 }
 
@@ -155,63 +177,35 @@ impl Wanted {
         Ok(Self { labels, multi, examples, threshold })
     }
 
-    /// The result when `chosen` labels were named by the model, without probabilities.
-    fn result(&self, chosen: &[String]) -> Classified {
+    /// The result from what was found about the text.
+    fn measured(&self, reading: &Reading) -> Classified {
+        let shares = if self.multi { evidence::each(&reading.evidence) } else { evidence::one_of(&reading.evidence) };
+        let mut ranked: Vec<(&String, f64)> = self.labels.keys().zip(shares.iter().copied()).collect();
+        // Stable: of equals the one that the caller has named first.
+        ranked.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        let confidence = ranked.first().map_or(0.0, |&(_, share)| share);
+        let holding = ranked.iter().filter(|(_, share)| *share >= self.threshold);
+        let most = if self.multi { ranked.len() } else { 1 };
+        let labels: Vec<String> = holding.take(most).map(|&(name, _)| name.clone()).collect();
+        Classified {
+            label: labels.first().cloned(),
+            abstained: !self.multi && labels.is_empty(),
+            labels,
+            scores: self.labels.keys().cloned().zip(shares).collect(),
+            confidence,
+            scores_measured: true,
+            read_share: reading.share,
+        }
+    }
+
+    /// The result when these labels were named by the model, without probabilities.
+    fn named(&self, chosen: &[String]) -> Classified {
         let share = |name: &String| f64::from(u8::from(chosen.contains(name)));
         let scores: IndexMap<String, f64> = self.labels.keys().map(|name| (name.clone(), share(name))).collect();
         let confidence = scores.values().copied().fold(0.0, f64::max);
         let abstained = !self.multi && (chosen.is_empty() || confidence < self.threshold);
         let labels: Vec<String> = if abstained { Vec::new() } else { chosen.to_vec() };
         let label = labels.first().cloned();
-        Classified { label, labels, scores, confidence, abstained, scores_measured: false }
+        Classified { label, labels, scores, confidence, abstained, scores_measured: false, read_share: 1.0 }
     }
-}
-
-/// Asks for the label in a prompt, with a schema that allows nothing else.
-async fn by_prompt(wanted: &Wanted, text: &str, call: &Call) -> Result<Vec<String>, ToolError> {
-    let mut list = String::new();
-    for (name, description) in &wanted.labels {
-        let line = if description.is_empty() { format!("- {name}\n") } else { format!("- {name}: {description}\n") };
-        list.push_str(&line);
-    }
-    let examples: String =
-        wanted.examples.iter().map(|example| format!("Text: {}\nLabel: {}\n\n", example.text, example.label)).collect();
-    let names: Vec<&String> = wanted.labels.keys().collect();
-    let (field, schema) = if wanted.multi {
-        ("labels", json!({"type": "array", "items": {"type": "string", "enum": names}, "maxItems": names.len()}))
-    } else {
-        ("label", json!({"type": "string", "enum": names}))
-    };
-    let how_many = if wanted.multi { "all labels that fit" } else { "exactly one label" };
-    let longest: usize = wanted.labels.keys().map(String::len).sum();
-    let question = Question {
-        system: "You are a precise text classifier. You answer with labels and nothing else.",
-        user: format!(
-            "Choose {how_many} for the text from this list:\n{list}\n{examples}Text:\n\"\"\"\n{text}\n\"\"\"\n\n\
-             Answer as JSON with the field \"{field}\"."
-        ),
-        schema: Some(json!({
-            "type": "object", "properties": {field: schema}, "required": [field], "additionalProperties": false,
-        })),
-        max_tokens: u32::try_from(64 + longest).unwrap_or(u32::MAX),
-    };
-    let answer = call.ask(question).await?;
-    Ok(read(&answer.text, field, wanted))
-}
-
-/// The labels that an answer names. An answer that was cut, or is none, names none.
-fn read(answer: &str, field: &str, wanted: &Wanted) -> Vec<String> {
-    let Ok(answer) = serde_json::from_str::<Value>(answer) else { return Vec::new() };
-    let named: Vec<&str> = match &answer[field] {
-        Value::String(name) => vec![name],
-        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    };
-    let mut chosen: Vec<String> = Vec::new();
-    for name in named {
-        if wanted.labels.contains_key(name) && !chosen.iter().any(|earlier| earlier == name) {
-            chosen.push(name.to_owned());
-        }
-    }
-    chosen
 }

@@ -44,7 +44,7 @@ impl Registry {
     #[must_use]
     pub fn standard() -> Self {
         Self::new()
-            .with(crate::classify::Classify)
+            .with(crate::classify::Classify::default())
             .with(crate::extract::Extract)
             .with(crate::summarize::Summarize)
             .with(crate::rewrite::Rewrite)
