@@ -20,6 +20,7 @@ pub mod files;
 pub mod models;
 pub mod output;
 pub mod progress;
+mod prose;
 pub mod registry;
 pub mod rewrite;
 mod schema;

@@ -4,15 +4,17 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::call::{Call, Question};
+use crate::call::Call;
 use crate::error::ToolError;
+use crate::prose::words::count;
 use crate::source;
+use crate::summarize::extractive::Reading;
 use crate::tool::Tool;
 
-/// Words of a summary when the caller does not say.
-const MAX_WORDS: u32 = 120;
-/// Tokens that a word may take.
-const TOKENS_PER_WORD: u32 = 3;
+mod choose;
+mod compress;
+mod extractive;
+mod rank;
 
 /// See [`Tool::DESCRIPTION`].
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,16 @@ pub enum Style {
     Headline,
 }
 
+impl Style {
+    /// Most words when the caller does not say.
+    fn words(self) -> u32 {
+        match self {
+            Self::Headline => 15,
+            Self::Paragraph | Self::Bullets => 120,
+        }
+    }
+}
+
 /// The result of `summarize`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Summary {
@@ -74,59 +86,14 @@ impl Tool for Summarize {
     type Result = Summary;
 
     async fn run(&self, params: Params, call: &Call) -> Result<Summary, ToolError> {
-        let max_words = params.max_words.unwrap_or(MAX_WORDS);
         let style = params.style.unwrap_or_default();
+        let max_words = params.max_words.unwrap_or(style.words()) as usize;
         let text = source::text(call, params.text, params.path.as_deref()).await?;
-        call.context().progress.step(0, Some(1), "summarizing");
-        let answer = by_prompt(&text, max_words, style, params.focus.as_deref(), call).await?;
-        let summary = within(&answer, max_words);
-        call.context().progress.step(1, Some(1), "done");
-        let count = |text: &str| text.split_whitespace().count();
+        let progress = &call.context().progress;
+        progress.step(0, None, "reading");
+        let reading = Reading::of(&text, params.focus.as_deref());
+        let summary = reading.summary(max_words, style, progress).await;
+        progress.step(1, Some(1), "done");
         Ok(Summary { words: count(&summary), source_words: count(&text), summary })
     }
-}
-
-/// Asks for the summary in a prompt.
-async fn by_prompt(
-    text: &str,
-    max_words: u32,
-    style: Style,
-    focus: Option<&str>,
-    call: &Call,
-) -> Result<String, ToolError> {
-    let form = match style {
-        Style::Paragraph => "Write one paragraph.",
-        Style::Bullets => "Write bullet points, each on its own line and beginning with \"- \".",
-        Style::Headline => "Write one headline and nothing else.",
-    };
-    let focus = focus.map(|focus| format!(" Look above all at: {focus}.")).unwrap_or_default();
-    let question = Question {
-        system: "You write short, factual summaries.",
-        user: format!(
-            "Summarize the text in at most {max_words} words, in the language of the text. {form}{focus} Include the \
-             most important facts, numbers, names and decisions. Answer with the summary only.\n\nText:\n{text}\n\n\
-             Summary:"
-        ),
-        schema: None,
-        max_tokens: max_words.saturating_mul(TOKENS_PER_WORD).max(32),
-    };
-    Ok(call.ask(question).await?.text)
-}
-
-/// The first `max_words` words, with the line ends between them.
-fn within(text: &str, max_words: u32) -> String {
-    let text = text.trim();
-    let mut words = 0;
-    let mut inside = false;
-    for (at, character) in text.char_indices() {
-        let begins = !character.is_whitespace() && !inside;
-        inside = !character.is_whitespace();
-        if begins {
-            words += 1;
-            if words > max_words {
-                return text[..at].trim_end().to_owned();
-            }
-        }
-    }
-    text.to_owned()
 }
