@@ -27,6 +27,7 @@ mod schema;
 pub mod source;
 pub mod summarize;
 pub mod tool;
+mod writing;
 
 pub use answer::{Answer, Error, complete_text};
 pub use call::{Call, Context};

@@ -1,7 +1,8 @@
-//! What the text tools know of prose without a model: sentences, words, facts, repetition.
+//! What the text tools know of prose without a model: sentences and their shorter forms, words, facts, repetition.
 //!
-//! What it does not: change a text, choose among sentences.
+//! What it does not: choose among sentences, know styles.
 
+pub(crate) mod compress;
 pub(crate) mod facts;
 pub(crate) mod guard;
 pub(crate) mod sentences;

@@ -1,4 +1,5 @@
-//! `summarize`: a text in few words.
+//! `summarize`: a text in few words. The text's own sentences, chosen and shortened; a model that has shown that
+//! it can write gets its chance, and is believed when it loses nothing.
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -10,15 +11,25 @@ use crate::prose::words::count;
 use crate::source;
 use crate::summarize::extractive::Reading;
 use crate::tool::Tool;
+use crate::writing::Writers;
 
 mod choose;
-mod compress;
 mod extractive;
 mod rank;
+#[cfg(test)]
+mod tests;
+mod written;
 
 /// See [`Tool::DESCRIPTION`].
-#[derive(Debug, Clone, Copy)]
-pub struct Summarize;
+#[derive(Debug, Clone, Default)]
+pub struct Summarize(Writers);
+
+impl Summarize {
+    /// Shares what is known of models.
+    pub(crate) fn with(writers: Writers) -> Self {
+        Self(writers)
+    }
+}
 
 /// The arguments of `summarize`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -55,6 +66,15 @@ pub enum Style {
 }
 
 impl Style {
+    /// What the model is told of the form.
+    fn wish(self) -> &'static str {
+        match self {
+            Self::Paragraph => "Write one paragraph.",
+            Self::Bullets => "Write bullet points, each on its own line and beginning with \"- \".",
+            Self::Headline => "Write one headline and nothing else.",
+        }
+    }
+
     /// Most words when the caller does not say.
     fn words(self) -> u32 {
         match self {
@@ -73,6 +93,27 @@ pub struct Summary {
     pub words: usize,
     /// The words of the text that was summarized.
     pub source_words: usize,
+    /// Whether the summary is made of the text's own sentences or was written by the model.
+    pub method: Method,
+}
+
+/// How a summary was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Method {
+    /// Sentences of the text, chosen and shortened by rules.
+    Extracted,
+    /// Written by the model, and checked against the text.
+    Written,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+struct Wish {
+    max_words: usize,
+    style: Style,
+    focus: Option<String>,
 }
 
 #[async_trait]
@@ -92,8 +133,13 @@ impl Tool for Summarize {
         let progress = &call.context().progress;
         progress.step(0, None, "reading");
         let reading = Reading::of(&text, params.focus.as_deref());
-        let summary = reading.summary(max_words, style, progress).await;
+        let extract = reading.summary(max_words, style, progress).await;
+        let wish = Wish { max_words, style, focus: params.focus };
+        let written =
+            if self.0.can_write(call).await? { written::summary(&reading, &extract, &wish, call).await? } else { None };
+        let method = if written.is_some() { Method::Written } else { Method::Extracted };
+        let summary = written.unwrap_or(extract);
         progress.step(1, Some(1), "done");
-        Ok(Summary { words: count(&summary), source_words: count(&text), summary })
+        Ok(Summary { words: count(&summary), source_words: count(&text), summary, method })
     }
 }

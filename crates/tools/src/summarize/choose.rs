@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::compress::forms;
+use crate::prose::compress::forms;
 use super::rank::Worth;
 use crate::prose::sentences::{Kind, Sentence};
 use crate::prose::words::count;

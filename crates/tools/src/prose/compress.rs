@@ -1,7 +1,7 @@
 //! Shorter forms of a sentence, made by leaving out what grammar lets go: openers, brackets, relative
 //! clauses, who said it, and clauses that stand for themselves.
 
-use crate::prose::words::count;
+use super::words::count;
 
 /// Words that only tie a sentence to the one before; with the comma behind them.
 const OPENERS: &[&str] = &[
@@ -34,7 +34,7 @@ const SUBJECTS: &[&str] = &[
 const FEWEST: usize = 4;
 
 /// The forms of a sentence, the whole one first. Every one is shorter than those it comes from.
-pub(super) fn forms(sentence: &str) -> Vec<String> {
+pub(crate) fn forms(sentence: &str) -> Vec<String> {
     let mut forms = vec![sentence.to_owned()];
     let lean = lean(sentence);
     push(&mut forms, lean.clone());
@@ -62,7 +62,7 @@ fn push(forms: &mut Vec<String>, form: String) {
 }
 
 /// Without opener, brackets, inner relative clauses and who said it.
-fn lean(sentence: &str) -> String {
+pub(crate) fn lean(sentence: &str) -> String {
     let mut text = sentence.to_owned();
     let lower = text.to_lowercase();
     if lower.len() == text.len()
@@ -109,7 +109,7 @@ fn stands_alone(clause: &str) -> bool {
     (SUBJECTS.contains(&first) || first.starts_with(char::is_uppercase)) && words.count() >= FEWEST
 }
 
-fn capitalized(text: &str) -> String {
+pub(crate) fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
