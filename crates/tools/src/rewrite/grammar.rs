@@ -1,6 +1,6 @@
 //! Mistakes put right: by rules, and where only the context tells, by what the model finds more likely.
 
-use lla_inference::{ScoreItem, ScorePrompt, ScoreRequest};
+use lla_inference::{ScoreItem, ScorePrompt, ScoreRequest, Scores};
 use lla_protocol::openai::Usage;
 
 use super::keep::places;
@@ -40,10 +40,12 @@ const BARE: &[(&str, &str)] = &[
 const MARGIN: f64 = 1.5;
 const SPELLING_MARGIN: f64 = 6.0;
 /// Words behind a changed one that are looked at.
-const WINDOW: usize = 4;
+const WINDOW: usize = 3;
 /// Spellings that are tried for a word, and all other words that are tried in one round.
 const SPELLINGS: usize = 24;
 const MOST: usize = 240;
+/// A word that the model finds less likely than this where it stands may be misspelt.
+const SUSPICIOUS: f64 = -7.0;
 /// Words of a text up to which the model is asked; a longer one only gets the rules.
 const LONGEST: usize = 200;
 const ROUNDS: usize = 3;
@@ -84,35 +86,18 @@ pub(super) async fn by_likelihood(text: &str, must: &[String], call: &Call) -> R
     if pieces.0.len() > LONGEST {
         return Ok(text.to_owned());
     }
-    let model = call.context().models.of(call.context().tier)?;
     let spanish = is_spanish(text);
+    let places: Vec<usize> = (0..pieces.0.len()).filter(|&at| may_be_misspelt(&pieces, at)).collect();
+    let as_it_is = places.iter().map(|&at| item(&pieces, at, &[], 0)).collect();
+    let Some(scores) = scored(as_it_is, call).await? else { return Ok(text.to_owned()) };
+    let likelihood = |index: usize| scores.sums(index).first().copied().unwrap_or(0.0);
+    let suspicious: Vec<usize> =
+        places.iter().enumerate().filter(|(index, _)| likelihood(*index) < SUSPICIOUS).map(|(_, at)| *at).collect();
+    let mut tried = candidates(&pieces, spanish, &suspicious);
     for _ in 0..ROUNDS {
-        let tried = candidates(&pieces, spanish);
-        if tried.is_empty() {
-            break;
-        }
-        let items = tried.iter().map(|(at, words)| item(&pieces, *at, words)).collect();
-        let scores = match model.backend.score(ScoreRequest { model: model.name.clone(), items }).await {
-            Ok(scores) => scores,
-            Err(error) if error.is_unsupported() => return Ok(text.to_owned()),
-            Err(error) => return Err(error.into()),
-        };
-        call.note_work(&model, Some(&Usage::new(scores.usage.prompt_tokens, 0)));
-        let mut better: Vec<(f64, usize, String)> = Vec::new();
-        for (index, (at, words)) in tried.iter().enumerate() {
-            let sums = scores.sums(index);
-            let Some(now) = sums.first() else { continue };
-            for (word, sum) in words.iter().zip(&sums[1..]) {
-                let margin = if word.1 { SPELLING_MARGIN } else { MARGIN };
-                if sum - now > margin {
-                    better.push((sum - now - margin, *at, word.0.clone()));
-                }
-            }
-        }
-        better.sort_by(|one, other| other.0.total_cmp(&one.0));
-        if better.is_empty() {
-            break;
-        }
+        let items = tried.iter().map(|(at, words)| item(&pieces, *at, words, WINDOW)).collect();
+        let Some(scores) = scored(items, call).await? else { break };
+        let better = better(&tried, &scores);
         let mut changed: Vec<usize> = Vec::new();
         for (_, at, word) in better {
             // What was scored beside a changed word is not known any more: the next round tells.
@@ -121,12 +106,56 @@ pub(super) async fn by_likelihood(text: &str, must: &[String], call: &Call) -> R
                 changed.push(at);
             }
         }
+        tried = candidates(&pieces, spanish, &suspicious);
+        tried.retain(|(at, _)| changed.iter().any(|other| other != at && other.abs_diff(*at) <= WINDOW));
     }
     Ok(pieces.to_string())
 }
 
+/// `None` where the backend can not score.
+async fn scored(items: Vec<ScoreItem>, call: &Call) -> Result<Option<Scores>, ToolError> {
+    if items.is_empty() {
+        return Ok(Some(Scores::default()));
+    }
+    let model = call.context().models.of(call.context().tier)?;
+    match model.backend.score(ScoreRequest { model: model.name.clone(), items }).await {
+        Ok(scores) => {
+            call.note_work(&model, Some(&Usage::new(scores.usage.prompt_tokens, 0)));
+            Ok(Some(scores))
+        }
+        Err(error) if error.is_unsupported() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Words that are likelier by more than their margin: by how much more, where, and the word; the best first.
+fn better(tried: &[(usize, Vec<(String, bool)>)], scores: &Scores) -> Vec<(f64, usize, String)> {
+    let mut better: Vec<(f64, usize, String)> = Vec::new();
+    for (index, (at, words)) in tried.iter().enumerate() {
+        let sums = scores.sums(index);
+        let Some(now) = sums.first() else { continue };
+        for (word, sum) in words.iter().zip(&sums[1..]) {
+            let gain = sum - now - if word.1 { SPELLING_MARGIN } else { MARGIN };
+            if gain > 0.0 {
+                better.push((gain, *at, word.0.clone()));
+            }
+        }
+    }
+    better.sort_by(|one, other| other.0.total_cmp(&one.0));
+    better
+}
+
+/// Whether a word is one whose spelling can be looked at.
+fn may_be_misspelt(pieces: &Pieces, at: usize) -> bool {
+    let piece = &pieces.0[at];
+    let plain = piece.plain();
+    let is_simple = plain.chars().all(char::is_alphabetic) && plain.chars().count() >= 3;
+    let is_name = piece.text.starts_with(char::is_uppercase) && !pieces.begins_sentence(at);
+    !piece.fixed && is_simple && !is_stop(&plain) && !is_name
+}
+
 /// For places of a text, what may be meant, and whether it is only another spelling.
-fn candidates(pieces: &Pieces, spanish: bool) -> Vec<(usize, Vec<(String, bool)>)> {
+fn candidates(pieces: &Pieces, spanish: bool, suspicious: &[usize]) -> Vec<(usize, Vec<(String, bool)>)> {
     let mut found = Vec::new();
     let mut number = 0;
     for (at, piece) in pieces.0.iter().enumerate().filter(|(_, piece)| !piece.fixed && piece.is_word()) {
@@ -138,9 +167,10 @@ fn candidates(pieces: &Pieces, spanish: bool) -> Vec<(usize, Vec<(String, bool)>
                 words.extend(group.iter().filter(|word| **word != plain).map(|word| ((*word).to_owned(), false)));
             }
         }
-        let simple = plain.chars().all(char::is_alphabetic) && plain.chars().count() >= 4;
-        if simple && !is_stop(&plain) && (!is_capital || pieces.begins_sentence(at)) {
-            words.extend(spellings(&plain, spanish).into_iter().map(|word| (word, true)));
+        if may_be_misspelt(pieces, at) {
+            if suspicious.contains(&at) {
+                words.extend(spellings(&plain, spanish).into_iter().map(|word| (word, true)));
+            }
             if !spanish && plain.is_ascii() {
                 words.extend(inflections(&plain).into_iter().map(|word| (word, false)));
             }
@@ -211,11 +241,11 @@ fn spellings(word: &str, spanish: bool) -> Vec<String> {
 }
 
 /// A place of the text with every word that may stand there, the present one first.
-fn item(pieces: &Pieces, at: usize, words: &[(String, bool)]) -> ScoreItem {
+fn item(pieces: &Pieces, at: usize, words: &[(String, bool)], window: usize) -> ScoreItem {
     let piece = &pieces.0[at];
     let before: String = pieces.0[..at].iter().map(|piece| format!("{}{}", piece.lead, piece.text)).collect();
     let after: String =
-        pieces.0[at + 1..].iter().take(WINDOW).map(|piece: &Piece| format!("{}{}", piece.lead, piece.text)).collect();
+        pieces.0[at + 1..].iter().take(window).map(|piece: &Piece| format!("{}{}", piece.lead, piece.text)).collect();
     let lead = if at == 0 { " " } else { piece.lead.as_str() };
     let behind = |word: &str| format!("{lead}{word}{after}");
     let continuations = std::iter::once(behind(&piece.text)).chain(words.iter().map(|word| behind(&word.0))).collect();

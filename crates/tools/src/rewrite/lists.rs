@@ -52,14 +52,13 @@ fn enumeration(sentence: &str) -> Enumeration {
     };
     let mark = if body.contains("; ") { "; " } else { ", " };
     let mut points: Vec<String> = body.split(mark).map(|part| without_and(part.trim()).to_owned()).collect();
+    // `a, b and c`; with a comma ahead of the last `and` the parts are whole already.
+    let joined = [", and ", ", or ", ", y ", "; and "].iter().any(|joint| body.contains(joint));
     if let Some(last) = points.pop() {
-        let at = [" and ", " or ", " y ", " e "].iter().find_map(|word| last.find(word).map(|at| (at, word.len())));
-        match at {
-            Some((at, length)) if !body.contains(&format!(", {}", &last)) || points.len() < FEW || !last.contains(" and ") => {
-                points.push(last[..at].to_owned());
-                points.push(last[at + length..].to_owned());
-            }
-            _ => points.push(last),
+        let joint = [" and ", " or ", " y ", " e "].iter().find_map(|joint| last.rsplit_once(joint)).filter(|_| !joined);
+        match joint {
+            Some((first, second)) => points.extend([first.to_owned(), second.to_owned()]),
+            None => points.push(last),
         }
     }
     let opens = ["before", "after", "when", "if", "please", "on", "in", "at", "for", "during", "once", "as", "to", "antes", "para", "cuando", "hi", "hello", "dear", "hey"];

@@ -75,6 +75,10 @@ fn leave_out(pieces: &Pieces, at: &mut usize, left: &Piece, begins: bool, is_cap
         *at += 1;
     }
     let Some(next) = pieces.0.get(*at) else { return };
+    // `by May, maybe.`
+    if next.ends_sentence() && said.0.last().is_some_and(|before| before.text == ",") {
+        said.0.pop();
+    }
     if !next.is_word() || next.fixed {
         let lead = if begins { left.lead.clone() } else { next.lead.clone() };
         said.0.push(Piece { lead, ..next.clone() });

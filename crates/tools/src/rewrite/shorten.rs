@@ -19,12 +19,36 @@ const LOOSE: &[&[&str]] = &[
 /// Sentences that only greet or thank begin so.
 const COURTESY: &[&str] = &["hi", "hello", "dear", "thanks", "thank", "regards", "best", "cheers", "sincerely", "hope", "sorry"];
 
+/// How sentences begin that only say that something will be said, behind `that`.
+const LEADS: &[&str] = &[
+    "i am writing", "i'm writing", "we are writing", "i would like to", "i'd like to", "we would like to", "i just want", "i want to let",
+    "i wanted to", "we want to let", "we wanted to", "this is to", "this email is", "this message is", "this letter is", "please note",
+    "please be", "it has come to", "it should be", "it is important to", "it is worth", "we regret to", "we are pleased to", "we are happy to",
+    "i am happy to", "i am pleased to", "i am sorry to", "i have to tell", "let me", "allow me", "the purpose of this", "les escrib", "le escrib",
+    "me gustaría", "quisiera", "nos complace", "quería",
+];
+/// Words within which `that` must come.
+const LEAD: usize = 20;
+
+/// Without a beginning that only says that something will be said.
+fn without_lead(sentence: &str) -> Option<String> {
+    let lower = sentence.to_lowercase();
+    if lower.len() != sentence.len() || !LEADS.iter().any(|lead| lower.starts_with(lead)) {
+        return None;
+    }
+    let (at, joint) = [" that ", " de que ", " que "].iter().find_map(|joint| Some((lower.find(joint)?, joint)))?;
+    let rest = &sentence[at + joint.len()..];
+    (count(&sentence[..at]) <= LEAD && count(rest) >= 3).then(|| super::pieces::capital(rest))
+}
+
 /// Says it in fewer words; in at most `most`, where that is given and what must stay leaves room.
 pub(super) fn shorten(text: &str, most: Option<usize>, must: &[String]) -> String {
     let mut sentences: Vec<String> = split(text).into_iter().map(|sentence| sentence.text).collect();
     let whole = missing(text, must).len();
     let keeps = |sentences: &[String]| missing(&sentences.join(" "), must).len() <= whole;
     for index in 0..sentences.len() {
+        let bare = without_lead(&sentences[index]);
+        try_it(&mut sentences, index, bare.or_else(|| Some(String::new())), &keeps);
         let tight = tightened(&sentences[index], must);
         for shorter in [tight.clone(), lean(&tight)] {
             try_it(&mut sentences, index, Some(shorter), &keeps);

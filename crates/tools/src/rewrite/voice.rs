@@ -24,7 +24,7 @@ const IRREGULAR: &[(&str, &str)] = &[
 /// Words that end the name of the one who acts.
 const AFTER: &[&str] = &[
     "on", "in", "at", "during", "after", "before", "since", "until", "because", "when", "while", "last", "yesterday", "today",
-    "this", "for", "to", "with", "and", "but", "near", "within", "from", "every", "two", "three", "so", "through", "without",
+    "this", "for", "to", "with", "and", "but", "near", "within", "from", "every", "so", "through", "without",
     "under", "over", "into", "as", "if", "although", "tomorrow", "next", "earlier", "twice", "using",
 ];
 

@@ -166,8 +166,11 @@ fn runs(text: &str) -> Vec<u64> {
 
 fn common_factor(text: &str, common: &HashMap<u64, u32>) -> f64 {
     let runs = runs(text);
+    if runs.is_empty() {
+        return 0.3;
+    }
     let repeated = runs.iter().filter(|run| common.get(run).is_some_and(|count| *count > 1)).count();
-    let share = if runs.is_empty() { 0.0 } else { float(repeated) / float(runs.len()) };
+    let share = float(repeated) / float(runs.len());
     if share > 0.3 { 0.15 } else { 1.0 - share }
 }
 
