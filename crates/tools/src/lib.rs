@@ -20,12 +20,14 @@ pub mod files;
 pub mod models;
 pub mod output;
 pub mod progress;
+mod prose;
 pub mod registry;
 pub mod rewrite;
 mod schema;
 pub mod source;
 pub mod summarize;
 pub mod tool;
+mod writing;
 
 pub use answer::{Answer, Error, complete_text};
 pub use call::{Call, Context};

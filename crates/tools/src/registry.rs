@@ -43,11 +43,12 @@ impl Registry {
     /// Every tool of this crate.
     #[must_use]
     pub fn standard() -> Self {
+        let writers = crate::writing::Writers::default();
         Self::new()
             .with(crate::classify::Classify::default())
             .with(crate::extract::Extract)
-            .with(crate::summarize::Summarize)
-            .with(crate::rewrite::Rewrite)
+            .with(crate::summarize::Summarize::with(writers.clone()))
+            .with(crate::rewrite::Rewrite::with(writers))
     }
 
     /// Adds a tool.

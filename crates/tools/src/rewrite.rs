@@ -1,18 +1,45 @@
-//! `rewrite`: a text in other words, with what must stay.
+//! `rewrite`: a text in other words, with what must stay. What rules can do, rules do; the model decides where
+//! only the context tells, and writes where it has shown that it can, under guard.
 
 use async_trait::async_trait;
 use lla_protocol::FieldError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::call::{Call, Question};
+use crate::call::Call;
 use crate::error::ToolError;
 use crate::source;
 use crate::tool::Tool;
+use crate::writing::Writers;
+
+pub use diff::Diff;
+use intent::{Intent, Way};
+use pieces::Pieces;
+
+mod diff;
+mod grammar;
+mod intent;
+mod keep;
+mod lists;
+mod phrases;
+mod pieces;
+mod register;
+mod shorten;
+#[cfg(test)]
+mod tests;
+mod voice;
+mod written;
 
 /// See [`Tool::DESCRIPTION`].
-#[derive(Debug, Clone, Copy)]
-pub struct Rewrite;
+#[derive(Debug, Clone, Default)]
+pub struct Rewrite(Writers);
+
+impl Rewrite {
+    /// Shares what is known of models.
+    pub(crate) fn with(writers: Writers) -> Self {
+        Self(writers)
+    }
+}
 
 /// The arguments of `rewrite`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -29,7 +56,7 @@ pub struct Params {
     pub instruction: Option<String>,
     /// How to rewrite, as a word. Give this or `instruction`.
     pub style: Option<Style>,
-    /// Strings that must stay as they are. Numbers, URLs and code in backticks stay by default.
+    /// Strings that must stay as they are. Numbers, names, URLs and code in backticks stay by default.
     #[schemars(length(max = 200), inner(length(min = 1, max = 500)))]
     pub keep: Option<Vec<String>>,
 }
@@ -69,31 +96,36 @@ impl Style {
 /// The result of `rewrite`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Rewritten {
-    /// The new text.
+    /// The new text; the old one when nothing could be changed.
     pub text: String,
     /// Whether it differs from the old one.
     pub changed: bool,
+    /// Who changed it: rules, or the model.
+    pub method: Method,
     /// What differs.
     pub diff: Diff,
-    /// Strings that had to stay and did.
+    /// Strings of `keep`; they are in the new text.
     pub kept: Vec<String>,
-    /// Strings that had to stay and are not in the new text.
+    /// Strings that had been changed and were put back.
+    pub restored: Vec<String>,
+    /// Strings that had to stay and are not in the new text: only numbers and names that a word limit left no
+    /// room for, never those of `keep`.
     pub lost: Vec<String>,
+    /// What could not be done, for a person.
+    pub notes: Vec<String>,
 }
 
-/// How two texts differ, counted in words.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Diff {
-    /// Words that are only in the new text.
-    pub words_added: usize,
-    /// Words that are only in the old text.
-    pub words_removed: usize,
-    /// Words of the old text.
-    pub words_before: usize,
-    /// Words of the new text.
-    pub words_after: usize,
-    /// One sentence for a person.
-    pub summary: String,
+/// How a text was rewritten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Method {
+    /// By rules; the model at most chose between words.
+    Rules,
+    /// By the model.
+    Model,
+    /// Not at all.
+    None,
 }
 
 #[async_trait]
@@ -101,7 +133,7 @@ impl Tool for Rewrite {
     const NAME: &'static str = "rewrite";
     const TITLE: &'static str = "Rewrite a text";
     const DESCRIPTION: &'static str = "Rewrites a text by an instruction or in a style (formal, casual, concise, plain, \
-        bullets, grammar), checks that names, numbers and the strings you name stay, and says what changed. \
+        bullets, grammar), keeps names, numbers and the strings you name, and says what changed. \
         Changes no file. Runs on a small local model.";
     type Params = Params;
     type Result = Rewritten;
@@ -125,40 +157,123 @@ impl Tool for Rewrite {
             let message = "is not in the text, so it can not stay";
             return Err(FieldError::new(&format!("keep[{index}]"), "invalid_value", message).into());
         }
-        let after = by_prompt(&before, &instruction, call).await?;
-        let (kept, lost) = keep.into_iter().partition(|string| after.contains(string.as_str()));
-        Ok(Rewritten { changed: after.trim() != before.trim(), diff: diff(&before, &after), text: after, kept, lost })
+        let intent = intent::read(&instruction);
+        let mut must = keep.clone();
+        must.extend(keep::by_default(&before).into_iter().filter(|string| !keep.contains(string)));
+        let (after, method) = self.rewritten(&before, &instruction, &intent, &must, call).await?;
+        Ok(result(before, after, method, keep, &must, &intent))
     }
 }
 
-/// Asks for the new text in a prompt.
-async fn by_prompt(text: &str, instruction: &str, call: &Call) -> Result<String, ToolError> {
-    let words = u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX);
-    let question = Question {
-        system: "You rewrite texts. You answer with the rewritten text and nothing else.",
-        user: format!("{instruction} Keep all names and numbers.\n\nText:\n{text}\n\nRewritten text:"),
-        schema: None,
-        max_tokens: words.saturating_mul(4).max(96),
-    };
-    Ok(call.ask(question).await?.text.trim().to_owned())
+impl Rewrite {
+    async fn rewritten(
+        &self,
+        before: &str,
+        instruction: &str,
+        intent: &Intent,
+        must: &[String],
+        call: &Call,
+    ) -> Result<(String, Method), ToolError> {
+        let corrects = intent.ways == [Way::Grammar];
+        if intent.ways.is_empty() || !corrects && self.0.can_write(call).await? {
+            let able = !intent.ways.is_empty() || self.0.can_write(call).await?;
+            if let Some(text) = written::by_model(before, instruction, intent, must, able, call).await? {
+                return Ok((text, Method::Model));
+            }
+        }
+        let mut text = before.to_owned();
+        if intent.ways.contains(&Way::Grammar) {
+            text = line_by_line(&text, must, |line| grammar::by_rule(&cut(line, must)).to_string());
+            text = grammar::by_likelihood(&text, must, call).await?;
+        }
+        for way in &intent.ways {
+            text = by_rule(&text, *way, intent, must);
+        }
+        Ok((text, Method::Rules))
+    }
 }
 
-/// Counts words that are in one of the texts only, each as often as it is there.
-fn diff(before: &str, after: &str) -> Diff {
-    let mut surplus: std::collections::HashMap<&str, i64> = std::collections::HashMap::new();
-    let (mut words_before, mut words_after) = (0, 0);
-    for word in before.split_whitespace() {
-        *surplus.entry(word).or_default() -= 1;
-        words_before += 1;
+fn cut(line: &str, must: &[String]) -> Pieces {
+    Pieces::of(line, &keep::places(line, must))
+}
+
+/// Changes a text in one way.
+fn by_rule(text: &str, way: Way, intent: &Intent, must: &[String]) -> String {
+    let lines = |change: &dyn Fn(&Pieces) -> Pieces| line_by_line(text, must, |line| change(&cut(line, must)).to_string());
+    match way {
+        Way::Grammar => text.to_owned(),
+        Way::Formal => lines(&register::formal),
+        Way::Casual => lines(&register::casual),
+        Way::Plain => lines(&register::plain),
+        Way::Confident => lines(&register::confident),
+        Way::Calm => lines(&|pieces| {
+            let mut said = pieces.clone();
+            register::calm_marks(&mut said);
+            said
+        }),
+        // A greeting stands once, at the beginning.
+        Way::Friendly => register::friendly(&cut(text, must)).to_string(),
+        Way::Active => line_by_line(text, must, voice::active),
+        Way::Concise => shorten::shorten(text, intent.max_words, must),
+        Way::Bullets => lists::bullets(text, false),
+        Way::Numbered => lists::bullets(text, true),
+        Way::Upper => case(text, must, str::to_uppercase),
+        Way::Lower => case(text, must, str::to_lowercase),
     }
-    for word in after.split_whitespace() {
-        *surplus.entry(word).or_default() += 1;
-        words_after += 1;
+}
+
+fn case(text: &str, must: &[String], change: impl Fn(&str) -> String) -> String {
+    let mut pieces = cut(text, must);
+    for piece in pieces.0.iter_mut().filter(|piece| !piece.fixed) {
+        piece.text = change(&piece.text);
     }
-    let sum = |sign: i64| -> usize {
-        surplus.values().map(|count| usize::try_from((count * sign).max(0)).unwrap_or(0)).sum()
-    };
-    let (words_added, words_removed) = (sum(1), sum(-1));
-    let summary = format!("{words_removed} of {words_before} words replaced or removed, {words_added} new");
-    Diff { words_added, words_removed, words_before, words_after, summary }
+    pieces.to_string()
+}
+
+/// Changes every line for itself, but code between fences, and leaves a line as it is that would lose what
+/// must stay.
+fn line_by_line(text: &str, must: &[String], change: impl Fn(&str) -> String) -> String {
+    let mut fenced = false;
+    text.split('\n')
+        .map(|line| {
+            let fence = line.trim_start().starts_with("```");
+            fenced ^= fence;
+            if fence || fenced || line.trim().is_empty() {
+                return line.to_owned();
+            }
+            let mut new = change(line);
+            let here = must.iter().filter(|string| line.contains(string.as_str()));
+            if here.clone().all(|string| keep::restore(&mut new, string)) { new } else { line.to_owned() }
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Checks what must stay, puts it back or takes the old text.
+fn result(before: String, mut after: String, mut method: Method, keep: Vec<String>, must: &[String], intent: &Intent) -> Rewritten {
+    let mut notes = Vec::new();
+    let mut restored = Vec::new();
+    for string in must {
+        if !after.contains(string.as_str()) && keep::restore(&mut after, string) {
+            restored.push(string.clone());
+        }
+    }
+    if keep.iter().any(|string| !after.contains(string.as_str())) {
+        notes.push("a string of 'keep' could not be kept otherwise, so the text is unchanged".to_owned());
+        after.clone_from(&before);
+        restored.clear();
+    }
+    let lost: Vec<String> = keep::missing(&after, must).into_iter().cloned().collect();
+    let words = after.split_whitespace().count();
+    if let Some(most) = intent.max_words.filter(|most| words > *most) {
+        notes.push(format!("{words} words instead of {most}: what must stay takes more"));
+    }
+    let changed = after.trim() != before.trim();
+    if !changed {
+        method = Method::None;
+        if notes.is_empty() {
+            notes.push("no acceptable change was found".to_owned());
+        }
+    }
+    Rewritten { changed, method, diff: diff::diff(&before, &after), text: after, kept: keep, restored, lost, notes }
 }

@@ -1,22 +1,35 @@
-//! `summarize`: a text in few words.
+//! `summarize`: a text in few words. The text's own sentences, chosen and shortened; a model that has shown that
+//! it can write gets its chance, and is believed when it loses nothing.
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::call::{Call, Question};
+use crate::call::Call;
 use crate::error::ToolError;
+use crate::prose::words::count;
 use crate::source;
+use crate::summarize::extractive::Reading;
 use crate::tool::Tool;
+use crate::writing::Writers;
 
-/// Words of a summary when the caller does not say.
-const MAX_WORDS: u32 = 120;
-/// Tokens that a word may take.
-const TOKENS_PER_WORD: u32 = 3;
+mod choose;
+mod extractive;
+mod rank;
+#[cfg(test)]
+mod tests;
+mod written;
 
 /// See [`Tool::DESCRIPTION`].
-#[derive(Debug, Clone, Copy)]
-pub struct Summarize;
+#[derive(Debug, Clone, Default)]
+pub struct Summarize(Writers);
+
+impl Summarize {
+    /// Shares what is known of models.
+    pub(crate) fn with(writers: Writers) -> Self {
+        Self(writers)
+    }
+}
 
 /// The arguments of `summarize`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -52,6 +65,25 @@ pub enum Style {
     Headline,
 }
 
+impl Style {
+    /// What the model is told of the form.
+    fn wish(self) -> &'static str {
+        match self {
+            Self::Paragraph => "Write one paragraph.",
+            Self::Bullets => "Write bullet points, each on its own line and beginning with \"- \".",
+            Self::Headline => "Write one headline and nothing else.",
+        }
+    }
+
+    /// Most words when the caller does not say.
+    fn words(self) -> u32 {
+        match self {
+            Self::Headline => 15,
+            Self::Paragraph | Self::Bullets => 120,
+        }
+    }
+}
+
 /// The result of `summarize`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Summary {
@@ -61,6 +93,27 @@ pub struct Summary {
     pub words: usize,
     /// The words of the text that was summarized.
     pub source_words: usize,
+    /// Whether the summary is made of the text's own sentences or was written by the model.
+    pub method: Method,
+}
+
+/// How a summary was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Method {
+    /// Sentences of the text, chosen and shortened by rules.
+    Extracted,
+    /// Written by the model, and checked against the text.
+    Written,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+struct Wish {
+    max_words: usize,
+    style: Style,
+    focus: Option<String>,
 }
 
 #[async_trait]
@@ -74,59 +127,19 @@ impl Tool for Summarize {
     type Result = Summary;
 
     async fn run(&self, params: Params, call: &Call) -> Result<Summary, ToolError> {
-        let max_words = params.max_words.unwrap_or(MAX_WORDS);
         let style = params.style.unwrap_or_default();
+        let max_words = params.max_words.unwrap_or(style.words()) as usize;
         let text = source::text(call, params.text, params.path.as_deref()).await?;
-        call.context().progress.step(0, Some(1), "summarizing");
-        let answer = by_prompt(&text, max_words, style, params.focus.as_deref(), call).await?;
-        let summary = within(&answer, max_words);
-        call.context().progress.step(1, Some(1), "done");
-        let count = |text: &str| text.split_whitespace().count();
-        Ok(Summary { words: count(&summary), source_words: count(&text), summary })
+        let progress = &call.context().progress;
+        progress.step(0, None, "reading");
+        let reading = Reading::of(&text, params.focus.as_deref());
+        let extract = reading.summary(max_words, style, progress).await;
+        let wish = Wish { max_words, style, focus: params.focus };
+        let written =
+            if self.0.can_write(call).await? { written::summary(&reading, &extract, &wish, call).await? } else { None };
+        let method = if written.is_some() { Method::Written } else { Method::Extracted };
+        let summary = written.unwrap_or(extract);
+        progress.step(1, Some(1), "done");
+        Ok(Summary { words: count(&summary), source_words: count(&text), summary, method })
     }
-}
-
-/// Asks for the summary in a prompt.
-async fn by_prompt(
-    text: &str,
-    max_words: u32,
-    style: Style,
-    focus: Option<&str>,
-    call: &Call,
-) -> Result<String, ToolError> {
-    let form = match style {
-        Style::Paragraph => "Write one paragraph.",
-        Style::Bullets => "Write bullet points, each on its own line and beginning with \"- \".",
-        Style::Headline => "Write one headline and nothing else.",
-    };
-    let focus = focus.map(|focus| format!(" Look above all at: {focus}.")).unwrap_or_default();
-    let question = Question {
-        system: "You write short, factual summaries.",
-        user: format!(
-            "Summarize the text in at most {max_words} words, in the language of the text. {form}{focus} Include the \
-             most important facts, numbers, names and decisions. Answer with the summary only.\n\nText:\n{text}\n\n\
-             Summary:"
-        ),
-        schema: None,
-        max_tokens: max_words.saturating_mul(TOKENS_PER_WORD).max(32),
-    };
-    Ok(call.ask(question).await?.text)
-}
-
-/// The first `max_words` words, with the line ends between them.
-fn within(text: &str, max_words: u32) -> String {
-    let text = text.trim();
-    let mut words = 0;
-    let mut inside = false;
-    for (at, character) in text.char_indices() {
-        let begins = !character.is_whitespace() && !inside;
-        inside = !character.is_whitespace();
-        if begins {
-            words += 1;
-            if words > max_words {
-                return text[..at].trim_end().to_owned();
-            }
-        }
-    }
-    text.to_owned()
 }

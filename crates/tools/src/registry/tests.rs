@@ -143,7 +143,7 @@ async fn every_result_fits_its_schema_and_carries_its_costs() {
         ("classify", json!({"text": "t", "labels": ["a", "b"]}), "nonsense"),
         ("extract", json!({"text": "Bo is 7", "schema": {"properties": {"n": {"type": "integer"}}}}), r#"{"n": 7}"#),
         ("summarize", json!({"text": "t", "max_words": 5, "path": null, "style": null}), "one two three four five six"),
-        ("rewrite", json!({"text": "keep 7 now", "style": "plain", "keep": ["7", "now"]}), "now 8"),
+        ("rewrite", json!({"text": "keep 7 now", "instruction": "As a poem.", "keep": ["7", "now"]}), "now 8"),
     ];
     for (tool, arguments, said) in table {
         let world = World::new(Script::text(said));
@@ -161,9 +161,11 @@ async fn every_result_fits_its_schema_and_carries_its_costs() {
 
 #[tokio::test]
 async fn a_text_that_does_not_fit_goes_to_the_main_model() {
-    let world = World::new(Script::text("short"));
-    let fits = world.call("summarize", json!({"text": "word ".repeat(3000)})).await.expect("fits");
-    let long = world.call("summarize", json!({"text": "word ".repeat(5000)})).await.expect("promoted");
+    let world = World::new(Script::text(r#"{"n": 7}"#));
+    let schema = json!({"properties": {"n": {"type": "integer"}}});
+    let text = |words: usize| json!({"text": "word ".repeat(words), "schema": schema});
+    let fits = world.call("extract", text(1000)).await.expect("fits");
+    let long = world.call("extract", text(5000)).await.expect("promoted");
     assert_eq!((&fits["model"], &long["model"], &long["tier"]), (&json!("tiny"), &json!("big"), &json!("main")));
 }
 
@@ -175,8 +177,7 @@ async fn a_file_is_read_and_named() {
     world.context.files = Files::new([folder.path().to_owned()], Limits::default());
     let result = world.call("summarize", json!({"path": "mail.txt"})).await.expect("read");
     assert_eq!(result["files_read"], json!([{"path": "mail.txt", "bytes": 10}]));
-    let asked = world.small.chats().remove(0);
-    assert!(asked.messages[1].text_content().expect("text").contains("please pay"));
+    assert_eq!(result["summary"], "please pay.");
 }
 
 /// A tool that panics, for the tests of this file.
