@@ -100,9 +100,9 @@ pub(super) fn of(schema: &Value, root: &Value, path: &str) -> Result<Bare, Gramm
     let types = Types::of_schema(schema, root);
     let mut found = Found { root, types, choices: None, patterns: Vec::new() };
     if types.is_text() {
-        found.text(schema, path, 0)?
+        found.text(schema, path, 0)?;
     } else {
-        found.mixed(schema, path, 0)?
+        found.mixed(schema, path, 0)?;
     }
     match found.choices {
         Some(_) if !found.patterns.is_empty() => Err(GrammarError::new(
@@ -191,7 +191,8 @@ impl<'a> Found<'a> {
             if self.types.is_text() && !value.is_string() {
                 continue;
             }
-            if self.types.json(&text) != value.to_string() {
+            let written = value.to_string();
+            if self.types.json(&text) != written {
                 let message =
                     "a text that reads as another value can not be told from it in this model's format of calls";
                 return Err(GrammarError::new(path, "unsupported_schema", message));
