@@ -94,7 +94,8 @@ impl PrefixStabiliser {
         for line in text.split_inclusive('\n') {
             let content = line.trim_end_matches(['\n', '\r']);
             let matches = self.lines.is_match(content);
-            if !matches && !(seen && content.trim().is_empty()) {
+            let is_gap = seen && content.trim().is_empty();
+            if !matches && !is_gap {
                 break;
             }
             seen = true;
@@ -148,7 +149,8 @@ mod tests {
     fn volatile_first_lines_go_to_the_end_or_away() {
         use Action::{Drop, Move};
         let volatile = "x-billing-header: v=1; id=17\nToday is 2026-11-25.\n\nYou write code.\nToday is 2026-11-25.";
-        let table: [(&str, Action, &[(Role, &str)], &[&str]); 7] = [
+        type Case<'a> = (&'a str, Action, &'a [(Role, &'a str)], &'a [&'a str]);
+        let table: [Case<'_>; 7] = [
             (
                 "moved behind what can be reused",
                 Move,

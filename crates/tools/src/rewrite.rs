@@ -199,7 +199,8 @@ fn cut(line: &str, must: &[String]) -> Pieces {
 
 /// Changes a text in one way.
 fn by_rule(text: &str, way: Way, intent: &Intent, must: &[String]) -> String {
-    let lines = |change: &dyn Fn(&Pieces) -> Pieces| line_by_line(text, must, |line| change(&cut(line, must)).to_string());
+    let lines =
+        |change: &dyn Fn(&Pieces) -> Pieces| line_by_line(text, must, |line| change(&cut(line, must)).to_string());
     match way {
         Way::Grammar => text.to_owned(),
         Way::Formal => lines(&register::formal),
@@ -250,7 +251,14 @@ fn line_by_line(text: &str, must: &[String], change: impl Fn(&str) -> String) ->
 }
 
 /// Checks what must stay, puts it back or takes the old text.
-fn result(before: String, mut after: String, mut method: Method, keep: Vec<String>, must: &[String], intent: &Intent) -> Rewritten {
+fn result(
+    before: String,
+    mut after: String,
+    mut method: Method,
+    keep: Vec<String>,
+    must: &[String],
+    intent: &Intent,
+) -> Rewritten {
     let mut notes = Vec::new();
     let mut restored = Vec::new();
     for string in must {

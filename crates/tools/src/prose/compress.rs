@@ -5,20 +5,91 @@ use super::words::count;
 
 /// Words that only tie a sentence to the one before; with the comma behind them.
 const OPENERS: &[&str] = &[
-    "however", "therefore", "thus", "moreover", "furthermore", "in addition", "additionally", "meanwhile", "of course",
-    "in fact", "finally", "also", "unfortunately", "fortunately", "overall", "as a result", "for example", "for instance",
-    "consequently", "nevertheless", "nonetheless", "on the other hand", "in other words", "in short", "in general",
-    "as you know", "as mentioned", "needless to say", "to be fair", "by the way", "in the end", "so", "still", "then",
-    "sin embargo", "además", "por lo tanto", "por tanto", "por ejemplo", "finalmente", "por último", "en resumen",
-    "también", "no obstante", "en general", "en cambio",
+    "however",
+    "therefore",
+    "thus",
+    "moreover",
+    "furthermore",
+    "in addition",
+    "additionally",
+    "meanwhile",
+    "of course",
+    "in fact",
+    "finally",
+    "also",
+    "unfortunately",
+    "fortunately",
+    "overall",
+    "as a result",
+    "for example",
+    "for instance",
+    "consequently",
+    "nevertheless",
+    "nonetheless",
+    "on the other hand",
+    "in other words",
+    "in short",
+    "in general",
+    "as you know",
+    "as mentioned",
+    "needless to say",
+    "to be fair",
+    "by the way",
+    "in the end",
+    "so",
+    "still",
+    "then",
+    "sin embargo",
+    "además",
+    "por lo tanto",
+    "por tanto",
+    "por ejemplo",
+    "finalmente",
+    "por último",
+    "en resumen",
+    "también",
+    "no obstante",
+    "en general",
+    "en cambio",
 ];
 
 /// Where a clause that can stand alone may end.
 const BREAKS: &[&str] = &[
-    "; ", ", but ", ", and ", ", so ", ", while ", ", although ", ", though ", ", because ", " because ", ", since ",
-    ", as ", ", which ", ", who ", ", where ", ", with ", ", after ", ", before ", ", even ", ", if ", ", when ", ", in case ",
-    " so that ", ", or ", " - ", " – ", " — ", ", pero ", ", porque ", " porque ", ", aunque ", ", ya que ", ", que ", ", y ",
-    ", mientras ", ": ",
+    "; ",
+    ", but ",
+    ", and ",
+    ", so ",
+    ", while ",
+    ", although ",
+    ", though ",
+    ", because ",
+    " because ",
+    ", since ",
+    ", as ",
+    ", which ",
+    ", who ",
+    ", where ",
+    ", with ",
+    ", after ",
+    ", before ",
+    ", even ",
+    ", if ",
+    ", when ",
+    ", in case ",
+    " so that ",
+    ", or ",
+    " - ",
+    " – ",
+    " — ",
+    ", pero ",
+    ", porque ",
+    " porque ",
+    ", aunque ",
+    ", ya que ",
+    ", que ",
+    ", y ",
+    ", mientras ",
+    ": ",
 ];
 
 /// Where a clause begins that can stand alone, when a subject follows.
@@ -26,8 +97,8 @@ const JOINTS: &[&str] = &["; ", ", but ", ", and ", ", so ", ": ", ", pero ", ",
 
 /// What a clause of its own may begin with.
 const SUBJECTS: &[&str] = &[
-    "the", "a", "an", "it", "he", "she", "they", "we", "this", "that", "these", "those", "there", "our", "their", "his",
-    "her", "its", "all", "each", "no", "el", "la", "los", "las", "un", "una", "se", "hay",
+    "the", "a", "an", "it", "he", "she", "they", "we", "this", "that", "these", "those", "there", "our", "their",
+    "his", "her", "its", "all", "each", "no", "el", "la", "los", "las", "un", "una", "se", "hay",
 ];
 
 /// Fewest words of a form.
@@ -71,7 +142,17 @@ pub(crate) fn lean(sentence: &str) -> String {
         text = capitalized(&text[text.len() - rest.len()..]);
     }
     text = without_brackets(&text);
-    for start in [", which ", ", who ", ", whose ", ", according to ", ", for example ", ", however", ", of course", ", sin embargo", ", por ejemplo "] {
+    for start in [
+        ", which ",
+        ", who ",
+        ", whose ",
+        ", according to ",
+        ", for example ",
+        ", however",
+        ", of course",
+        ", sin embargo",
+        ", por ejemplo ",
+    ] {
         text = without_inset(&text, start);
     }
     for said in [", he said", ", she said", ", they said", " according to "] {
@@ -123,5 +204,9 @@ fn closed(text: &str) -> String {
 /// Whether brackets and quotation marks come in pairs.
 fn balanced(text: &str) -> bool {
     let count = |mark: char| text.matches(mark).count();
-    count('(') == count(')') && count('[') == count(']') && count('"') % 2 == 0 && count('“') == count('”') && count('`') % 2 == 0
+    count('(') == count(')')
+        && count('[') == count(']')
+        && count('"') % 2 == 0
+        && count('“') == count('”')
+        && count('`') % 2 == 0
 }

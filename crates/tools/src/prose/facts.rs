@@ -59,7 +59,8 @@ pub(crate) fn fixed(text: &str) -> Vec<Range<usize>> {
                 continue;
             }
             let word = &text[begin..end];
-            let shouted = word.chars().count() > 1 && word.chars().all(|letter| letter.is_uppercase() || letter.is_ascii_digit());
+            let shouted =
+                word.chars().count() > 1 && word.chars().all(|letter| letter.is_uppercase() || letter.is_ascii_digit());
             let named = !starts && is_capital(word) && !is_stop(word) && !word.contains(['\'', '’']);
             if is_address || is_number(word) || named || (shouted && !starts && word.len() <= 5) {
                 found.push(begin..end);

@@ -31,10 +31,10 @@ const WRAPPED: usize = 50;
 
 /// Words before a full stop that does not end a sentence.
 const ABBREVIATIONS: &[&str] = &[
-    "mr", "mrs", "ms", "dr", "prof", "sr", "sra", "srta", "st", "vs", "e.g", "i.e", "etc", "approx", "fig", "no", "vol",
-    "inc", "ltd", "co", "corp", "jr", "dept", "est", "min", "max", "jan", "feb", "mar", "apr", "jun", "jul", "aug",
-    "sep", "sept", "oct", "nov", "dec", "p.ej", "ud", "uds", "núm", "pág", "art", "av", "z.b", "d.h", "bzw", "ca", "nr",
-    "a.m", "p.m", "u.s", "u.k", "cf", "al", "gen", "gov", "rev", "hon",
+    "mr", "mrs", "ms", "dr", "prof", "sr", "sra", "srta", "st", "vs", "e.g", "i.e", "etc", "approx", "fig", "no",
+    "vol", "inc", "ltd", "co", "corp", "jr", "dept", "est", "min", "max", "jan", "feb", "mar", "apr", "jun", "jul",
+    "aug", "sep", "sept", "oct", "nov", "dec", "p.ej", "ud", "uds", "núm", "pág", "art", "av", "z.b", "d.h", "bzw",
+    "ca", "nr", "a.m", "p.m", "u.s", "u.k", "cf", "al", "gen", "gov", "rev", "hon",
 ];
 
 /// Splits a text into sentences, in order; nothing but white space, list marks and fences is left out.
@@ -116,7 +116,11 @@ impl Open {
         }
         let parts = in_line(&text);
         let alone = parts.len() == 1 && kind == Kind::Prose && text.split_whitespace().count() <= 10;
-        let kind = if alone && !text.ends_with(['.', '!', '?', '…', '"', '”', ':', ';', '。']) { Kind::Heading } else { kind };
+        let kind = if alone && !text.ends_with(['.', '!', '?', '…', '"', '”', ':', ';', '。']) {
+            Kind::Heading
+        } else {
+            kind
+        };
         for part in parts {
             let text = part.split_whitespace().collect::<Vec<_>>().join(" ");
             found.push(Sentence { text, kind, paragraph });
@@ -152,7 +156,9 @@ fn is_record(line: &str) -> bool {
         && time.contains([':', '-', '/'])
         && time.chars().all(|letter| letter.is_ascii_digit() || ":-/.TZ,+".contains(letter));
     let named = line.split_once(": ").is_some_and(|(name, _)| {
-        name.split_whitespace().count() <= 2 && name.len() <= 24 && name.chars().all(|letter| letter.is_alphanumeric() || " _-.".contains(letter))
+        name.split_whitespace().count() <= 2
+            && name.len() <= 24
+            && name.chars().all(|letter| letter.is_alphanumeric() || " _-.".contains(letter))
     });
     stamped || line.starts_with('[') || named
 }

@@ -10,17 +10,23 @@ fn sentences_end_where_a_reader_would_end_them() {
     let table: &[(&str, &[&str])] = &[
         ("One. Two! Three? Four", &["One.", "Two!", "Three?", "Four"]),
         ("Dr. Ames paid $3.50 to J. Doe. He left.", &["Dr. Ames paid $3.50 to J. Doe.", "He left."]),
-        ("See fig. 3, e.g. the left part. It grew by 2.5 percent.", &["See fig. 3, e.g. the left part.", "It grew by 2.5 percent."]),
+        (
+            "See fig. 3, e.g. the left part. It grew by 2.5 percent.",
+            &["See fig. 3, e.g. the left part.", "It grew by 2.5 percent."],
+        ),
         ("Is it No. 5? No. It is 6.", &["Is it No. 5?", "No.", "It is 6."]),
         ("It ends at 5 p.m. Then we go.", &["It ends at 5 p.m.", "Then we go."]),
         ("\"Stop!\" she said. \"Why?\" He left.", &["\"Stop!\" she said.", "\"Why?\"", "He left."]),
-        ("Wait... what? Version 2.0 is at example.com. Try it.", &["Wait... what?", "Version 2.0 is at example.com.", "Try it."]),
+        (
+            "Wait... what? Version 2.0 is at example.com. Try it.",
+            &["Wait... what?", "Version 2.0 is at example.com.", "Try it."],
+        ),
         ("¿Qué? La Sra. Gil vino. ¡Bien!", &["¿Qué?", "La Sra. Gil vino.", "¡Bien!"]),
         ("一。二！三", &["一。", "二！", "三"]),
-        ("A line that was wrapped by somebody's editor at about\nseventy letters. And a second one.", &[
-            "A line that was wrapped by somebody's editor at about seventy letters.",
-            "And a second one.",
-        ]),
+        (
+            "A line that was wrapped by somebody's editor at about\nseventy letters. And a second one.",
+            &["A line that was wrapped by somebody's editor at about seventy letters.", "And a second one."],
+        ),
         ("- milk\n- eggs. Many.\n2) bread", &["milk", "eggs.", "Many.", "bread"]),
         ("", &[]),
         (" \n\n ", &[]),
@@ -36,9 +42,8 @@ fn sentences_end_where_a_reader_would_end_them() {
 fn what_a_sentence_stands_in_is_told() {
     let text = "# Title\n\nFirst words of it. More.\n\n```\nlet x = 1;\n```\n- a point\n\n[09:25] ann: hello. you\n2024-05-06 10:00:00 db: full\nbo: yes";
     let kinds: Vec<Kind> = split(text).into_iter().map(|sentence| sentence.kind).collect();
-    let expected = [
-        Kind::Heading, Kind::Prose, Kind::Prose, Kind::Code, Kind::Item, Kind::Record, Kind::Record, Kind::Record,
-    ];
+    let expected =
+        [Kind::Heading, Kind::Prose, Kind::Prose, Kind::Code, Kind::Item, Kind::Record, Kind::Record, Kind::Record];
     assert_eq!(kinds, expected);
 }
 
@@ -70,7 +75,8 @@ fn answers_are_guarded() {
 
 #[test]
 fn sentences_get_shorter_forms() {
-    let forms_of = forms("However, the bridge (built in 1898), which nobody likes, stays open, but the ferry ends in May.");
+    let forms_of =
+        forms("However, the bridge (built in 1898), which nobody likes, stays open, but the ferry ends in May.");
     assert!(forms_of.iter().any(|form| form == "The bridge stays open."), "{forms_of:?}");
     assert!(forms_of.iter().any(|form| form == "The ferry ends in May."), "{forms_of:?}");
 }

@@ -13,27 +13,132 @@ use crate::prose::words::is_stop;
 
 /// Words that are taken for each other.
 const CONFUSED: &[&[&str]] = &[
-    &["were", "where", "was", "we're"], &["there", "their", "they're"], &["your", "you're"], &["its", "it's"], &["then", "than"],
-    &["to", "too", "two"], &["is", "are"], &["was", "were"], &["has", "have"], &["do", "does"], &["don't", "doesn't"], &["lose", "loose"],
-    &["affect", "effect"], &["of", "off"], &["quiet", "quite"], &["whose", "who's"], &["accept", "except"], &["advice", "advise"],
-    &["passed", "past"], &["here", "hear"], &["by", "buy"], &["know", "now"], &["knew", "new"], &["weather", "whether"],
-    &["write", "right"], &["piece", "peace"], &["brake", "break"], &["good", "well"], &["much", "many"], &["less", "fewer"],
-    &["go", "goes", "went"], &["come", "comes", "came"], &["went", "gone"], &["saw", "seen"], &["did", "done"], &["in", "on", "at"],
-    &["a", "an", "the"], &["this", "these"], &["that", "those"], &["who", "which"], &["since", "for"], &["say", "says", "said"],
+    &["were", "where", "was", "we're"],
+    &["there", "their", "they're"],
+    &["your", "you're"],
+    &["its", "it's"],
+    &["then", "than"],
+    &["to", "too", "two"],
+    &["is", "are"],
+    &["was", "were"],
+    &["has", "have"],
+    &["do", "does"],
+    &["don't", "doesn't"],
+    &["lose", "loose"],
+    &["affect", "effect"],
+    &["of", "off"],
+    &["quiet", "quite"],
+    &["whose", "who's"],
+    &["accept", "except"],
+    &["advice", "advise"],
+    &["passed", "past"],
+    &["here", "hear"],
+    &["by", "buy"],
+    &["know", "now"],
+    &["knew", "new"],
+    &["weather", "whether"],
+    &["write", "right"],
+    &["piece", "peace"],
+    &["brake", "break"],
+    &["good", "well"],
+    &["much", "many"],
+    &["less", "fewer"],
+    &["go", "goes", "went"],
+    &["come", "comes", "came"],
+    &["went", "gone"],
+    &["saw", "seen"],
+    &["did", "done"],
+    &["in", "on", "at"],
+    &["a", "an", "the"],
+    &["this", "these"],
+    &["that", "those"],
+    &["who", "which"],
+    &["since", "for"],
+    &["say", "says", "said"],
 ];
 
 /// Helpers after which a verb has its bare form, and forms that have one.
-const HELPERS: &[&str] = &["don't", "doesn't", "didn't", "does", "did", "can", "can't", "will", "won't", "would", "could", "should", "must", "couldn't", "wouldn't", "shouldn't"];
+const HELPERS: &[&str] = &[
+    "don't",
+    "doesn't",
+    "didn't",
+    "does",
+    "did",
+    "can",
+    "can't",
+    "will",
+    "won't",
+    "would",
+    "could",
+    "should",
+    "must",
+    "couldn't",
+    "wouldn't",
+    "shouldn't",
+];
 const BARE: &[(&str, &str)] = &[
-    ("knows", "know"), ("goes", "go"), ("went", "go"), ("has", "have"), ("had", "have"), ("comes", "come"), ("came", "come"), ("sees", "see"),
-    ("saw", "see"), ("wants", "want"), ("wanted", "want"), ("needs", "need"), ("needed", "need"), ("likes", "like"), ("liked", "like"),
-    ("works", "work"), ("worked", "work"), ("makes", "make"), ("made", "make"), ("takes", "take"), ("took", "take"), ("gets", "get"),
-    ("got", "get"), ("gives", "give"), ("gave", "give"), ("finds", "find"), ("found", "find"), ("thinks", "think"), ("thought", "think"),
-    ("says", "say"), ("said", "say"), ("tells", "tell"), ("told", "tell"), ("sends", "send"), ("sent", "send"), ("arrives", "arrive"),
-    ("arrived", "arrive"), ("opens", "open"), ("opened", "open"), ("starts", "start"), ("started", "start"), ("understands", "understand"),
-    ("understood", "understand"), ("receives", "receive"), ("received", "receive"), ("finished", "finish"), ("brings", "bring"), ("brought", "bring"),
-    ("buys", "buy"), ("bought", "buy"), ("writes", "write"), ("wrote", "write"), ("eats", "eat"), ("ate", "eat"), ("remembers", "remember"),
-    ("calls", "call"), ("called", "call"), ("answers", "answer"), ("answered", "answer"), ("pays", "pay"), ("paid", "pay"), ("fits", "fit"),
+    ("knows", "know"),
+    ("goes", "go"),
+    ("went", "go"),
+    ("has", "have"),
+    ("had", "have"),
+    ("comes", "come"),
+    ("came", "come"),
+    ("sees", "see"),
+    ("saw", "see"),
+    ("wants", "want"),
+    ("wanted", "want"),
+    ("needs", "need"),
+    ("needed", "need"),
+    ("likes", "like"),
+    ("liked", "like"),
+    ("works", "work"),
+    ("worked", "work"),
+    ("makes", "make"),
+    ("made", "make"),
+    ("takes", "take"),
+    ("took", "take"),
+    ("gets", "get"),
+    ("got", "get"),
+    ("gives", "give"),
+    ("gave", "give"),
+    ("finds", "find"),
+    ("found", "find"),
+    ("thinks", "think"),
+    ("thought", "think"),
+    ("says", "say"),
+    ("said", "say"),
+    ("tells", "tell"),
+    ("told", "tell"),
+    ("sends", "send"),
+    ("sent", "send"),
+    ("arrives", "arrive"),
+    ("arrived", "arrive"),
+    ("opens", "open"),
+    ("opened", "open"),
+    ("starts", "start"),
+    ("started", "start"),
+    ("understands", "understand"),
+    ("understood", "understand"),
+    ("receives", "receive"),
+    ("received", "receive"),
+    ("finished", "finish"),
+    ("brings", "bring"),
+    ("brought", "bring"),
+    ("buys", "buy"),
+    ("bought", "buy"),
+    ("writes", "write"),
+    ("wrote", "write"),
+    ("eats", "eat"),
+    ("ate", "eat"),
+    ("remembers", "remember"),
+    ("calls", "call"),
+    ("called", "call"),
+    ("answers", "answer"),
+    ("answered", "answer"),
+    ("pays", "pay"),
+    ("paid", "pay"),
+    ("fits", "fit"),
 ];
 
 /// How much likelier another word must be (natural logarithm): a word that exists, and a spelling.
@@ -54,7 +159,10 @@ const ROUNDS: usize = 3;
 pub(super) fn by_rule(pieces: &Pieces) -> Pieces {
     let mut said = replace(pieces, &MISTAKES);
     said.0.dedup_by(|next, before| {
-        next.is_word() && !next.fixed && next.plain() == before.plain() && !matches!(next.plain().as_str(), "that" | "had")
+        next.is_word()
+            && !next.fixed
+            && next.plain() == before.plain()
+            && !matches!(next.plain().as_str(), "that" | "had")
     });
     for index in 1..said.0.len() {
         let before = said.0[index - 1].plain();
@@ -62,7 +170,8 @@ pub(super) fn by_rule(pieces: &Pieces) -> Pieces {
         if mark && !said.0[index].lead.contains('\n') && !is_spanish_dot(&said, index) {
             said.0[index].lead.clear();
         }
-        let bare = BARE.iter().find(|(form, _)| *form == said.0[index].text).filter(|_| HELPERS.contains(&before.as_str()));
+        let bare =
+            BARE.iter().find(|(form, _)| *form == said.0[index].text).filter(|_| HELPERS.contains(&before.as_str()));
         if let Some((_, bare)) = bare {
             (*bare).clone_into(&mut said.0[index].text);
         }
@@ -194,7 +303,13 @@ fn inflections(word: &str) -> Vec<String> {
     match word.strip_suffix('s') {
         Some(stem) if !stem.ends_with('s') => vec![stem.to_owned()],
         Some(_) => Vec::new(),
-        None if word.ends_with(['y', 'h', 'x']) || word.ends_with("ed") || word.ends_with("ing") || word.ends_with("ly") => Vec::new(),
+        None if word.ends_with(['y', 'h', 'x'])
+            || word.ends_with("ed")
+            || word.ends_with("ing")
+            || word.ends_with("ly") =>
+        {
+            Vec::new()
+        }
         None => vec![format!("{word}s")],
     }
 }
@@ -215,7 +330,22 @@ fn spellings(word: &str, spanish: bool) -> Vec<String> {
         }
     }
     let pairs: &[(char, char)] = if spanish {
-        &[('b', 'v'), ('v', 'b'), ('s', 'c'), ('c', 's'), ('z', 's'), ('s', 'z'), ('g', 'j'), ('j', 'g'), ('a', 'á'), ('e', 'é'), ('i', 'í'), ('o', 'ó'), ('u', 'ú'), ('n', 'ñ')]
+        &[
+            ('b', 'v'),
+            ('v', 'b'),
+            ('s', 'c'),
+            ('c', 's'),
+            ('z', 's'),
+            ('s', 'z'),
+            ('g', 'j'),
+            ('j', 'g'),
+            ('a', 'á'),
+            ('e', 'é'),
+            ('i', 'í'),
+            ('o', 'ó'),
+            ('u', 'ú'),
+            ('n', 'ñ'),
+        ]
     } else {
         &[('a', 'e'), ('e', 'a'), ('i', 'e'), ('e', 'i'), ('o', 'u'), ('u', 'o'), ('c', 's'), ('s', 'c'), ('i', 'a')]
     };
@@ -227,7 +357,12 @@ fn spellings(word: &str, spanish: bool) -> Vec<String> {
                 add(other);
             }
         }
-        if !spanish && "lmnprstcfg".contains(*letter) && at > 0 && letters.get(at + 1) != Some(letter) && letters[at - 1] != *letter {
+        if !spanish
+            && "lmnprstcfg".contains(*letter)
+            && at > 0
+            && letters.get(at + 1) != Some(letter)
+            && letters[at - 1] != *letter
+        {
             let mut double = letters.clone();
             double.insert(at, *letter);
             add(double);
@@ -249,5 +384,10 @@ fn item(pieces: &Pieces, at: usize, words: &[(String, bool)], window: usize) -> 
     let lead = if at == 0 { " " } else { piece.lead.as_str() };
     let behind = |word: &str| format!("{lead}{word}{after}");
     let continuations = std::iter::once(behind(&piece.text)).chain(words.iter().map(|word| behind(&word.0))).collect();
-    ScoreItem { prompt: ScorePrompt::Text { prompt: format!("In correct spelling and grammar: {before}").trim_end().to_owned() }, continuations }
+    ScoreItem {
+        prompt: ScorePrompt::Text {
+            prompt: format!("In correct spelling and grammar: {before}").trim_end().to_owned(),
+        },
+        continuations,
+    }
 }

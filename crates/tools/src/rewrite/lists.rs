@@ -55,13 +55,17 @@ fn enumeration(sentence: &str) -> Enumeration {
     // `a, b and c`; with a comma ahead of the last `and` the parts are whole already.
     let joined = [", and ", ", or ", ", y ", "; and "].iter().any(|joint| body.contains(joint));
     if let Some(last) = points.pop() {
-        let joint = [" and ", " or ", " y ", " e "].iter().find_map(|joint| last.rsplit_once(joint)).filter(|_| !joined);
+        let joint =
+            [" and ", " or ", " y ", " e "].iter().find_map(|joint| last.rsplit_once(joint)).filter(|_| !joined);
         match joint {
             Some((first, second)) => points.extend([first.to_owned(), second.to_owned()]),
             None => points.push(last),
         }
     }
-    let opens = ["before", "after", "when", "if", "please", "on", "in", "at", "for", "during", "once", "as", "to", "antes", "para", "cuando", "hi", "hello", "dear", "hey"];
+    let opens = [
+        "before", "after", "when", "if", "please", "on", "in", "at", "for", "during", "once", "as", "to", "antes",
+        "para", "cuando", "hi", "hello", "dear", "hey",
+    ];
     let first = points.first().cloned().unwrap_or_default();
     let word = first.split_whitespace().next().unwrap_or_default().to_lowercase();
     if lead.is_none() && points.len() > FEW && opens.contains(&word.as_str()) && !first.contains(" and ") {

@@ -44,9 +44,9 @@ pub(super) fn replace(pieces: &Pieces, table: &Table) -> Pieces {
     let mut said = Pieces::default();
     let mut at = 0;
     while let Some(piece) = pieces.0.get(at) {
-        let phrase = (!piece.fixed).then(|| piece.plain()).and_then(|first| {
-            table.get(first.as_str())?.iter().find(|(words, _)| matches(&pieces.0[at..], words))
-        });
+        let phrase = (!piece.fixed)
+            .then(|| piece.plain())
+            .and_then(|first| table.get(first.as_str())?.iter().find(|(words, _)| matches(&pieces.0[at..], words)));
         let Some((words, instead)) = phrase else {
             said.0.push(piece.clone());
             at += 1;

@@ -87,7 +87,8 @@ fn length(text: &str) -> usize {
     let mut end = 0;
     let mut letters = text.char_indices().peekable();
     while let Some((at, letter)) = letters.next() {
-        let joins = "'’-.".contains(letter) && end > 0 && letters.peek().is_some_and(|(_, next)| next.is_alphanumeric());
+        let joins =
+            "'’-.".contains(letter) && end > 0 && letters.peek().is_some_and(|(_, next)| next.is_alphanumeric());
         if !letter.is_alphanumeric() && !joins {
             return if end == 0 { at + letter.len_utf8() } else { end };
         }

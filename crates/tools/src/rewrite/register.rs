@@ -6,11 +6,12 @@ use crate::prose::words::words;
 
 /// Verbs that an order begins with.
 const ORDERS: &[&str] = &[
-    "send", "give", "call", "fix", "read", "pay", "return", "submit", "finish", "bring", "make", "take", "tell", "do", "get",
-    "check", "update", "clean", "move", "leave", "wait", "come", "go", "use", "keep", "let", "put", "turn", "remove", "delete",
-    "answer", "reply", "write", "explain", "show", "close", "open", "sign", "review", "complete", "provide", "respond",
-    "stay", "look", "try", "add", "change", "deliver", "hand", "replace", "refund", "cancel", "book", "order", "print", "ask",
-    "talk", "speak", "listen", "follow", "confirm", "forward", "email", "be", "stop", "prepare", "arrange", "learn", "redo",
+    "send", "give", "call", "fix", "read", "pay", "return", "submit", "finish", "bring", "make", "take", "tell", "do",
+    "get", "check", "update", "clean", "move", "leave", "wait", "come", "go", "use", "keep", "let", "put", "turn",
+    "remove", "delete", "answer", "reply", "write", "explain", "show", "close", "open", "sign", "review", "complete",
+    "provide", "respond", "stay", "look", "try", "add", "change", "deliver", "hand", "replace", "refund", "cancel",
+    "book", "order", "print", "ask", "talk", "speak", "listen", "follow", "confirm", "forward", "email", "be", "stop",
+    "prepare", "arrange", "learn", "redo",
 ];
 
 /// Without contractions and informal words.
@@ -59,12 +60,34 @@ fn expansion(word: &str, next: &str) -> Option<String> {
     if !whole.is_empty() {
         return Some(whole.to_owned());
     }
-    let participle = next.ends_with("ed") || matches!(next, "been" | "got" | "gone" | "had" | "become" | "done" | "better");
+    let participle =
+        next.ends_with("ed") || matches!(next, "been" | "got" | "gone" | "had" | "become" | "done" | "better");
     let (stem, ending) = word.rsplit_once('\'')?;
     if let Some(verb) = word.strip_suffix("n't") {
         return Some(format!("{verb} not"));
     }
-    let subject = matches!(stem, "it" | "he" | "she" | "that" | "there" | "here" | "what" | "who" | "where" | "how" | "when" | "why" | "this" | "everything" | "everyone" | "everybody" | "nobody" | "someone" | "something" | "nothing");
+    let subject = matches!(
+        stem,
+        "it" | "he"
+            | "she"
+            | "that"
+            | "there"
+            | "here"
+            | "what"
+            | "who"
+            | "where"
+            | "how"
+            | "when"
+            | "why"
+            | "this"
+            | "everything"
+            | "everyone"
+            | "everybody"
+            | "nobody"
+            | "someone"
+            | "something"
+            | "nothing"
+    );
     let verb = match ending {
         "re" => "are",
         "ve" => "have",
@@ -146,7 +169,8 @@ pub(super) fn articles(pieces: &mut Pieces) {
         if article.fixed || !matches!(now.as_str(), "a" | "an") || !next.starts_with(char::is_alphabetic) {
             continue;
         }
-        let sounds_consonant = ["uni", "use", "usu", "eu", "one", "once", "ut"].iter().any(|start| next.starts_with(start));
+        let sounds_consonant =
+            ["uni", "use", "usu", "eu", "one", "once", "ut"].iter().any(|start| next.starts_with(start));
         let sounds_vowel = ["hour", "honest", "honor", "heir"].iter().any(|start| next.starts_with(start));
         let vowel = sounds_vowel || (next.starts_with(['a', 'e', 'i', 'o', 'u']) && !sounds_consonant);
         let right = if vowel { "an" } else { "a" };
@@ -191,8 +215,15 @@ pub(super) fn friendly(pieces: &Pieces) -> Pieces {
 pub(super) fn is_spanish(text: &str) -> bool {
     let small: Vec<String> = words(text).map(str::to_lowercase).collect();
     let count = |list: &[&str]| small.iter().filter(|word| list.contains(&word.as_str())).count();
-    let spanish = count(&["el", "la", "los", "las", "que", "de", "en", "un", "una", "por", "con", "para", "es", "y", "se", "del", "al", "lo"]);
-    spanish > count(&["the", "of", "and", "to", "in", "is", "that", "for", "it", "with", "as", "was", "on", "you", "we", "i", "this", "be"])
+    let spanish = count(&[
+        "el", "la", "los", "las", "que", "de", "en", "un", "una", "por", "con", "para", "es", "y", "se", "del", "al",
+        "lo",
+    ]);
+    spanish
+        > count(&[
+            "the", "of", "and", "to", "in", "is", "that", "for", "it", "with", "as", "was", "on", "you", "we", "i",
+            "this", "be",
+        ])
 }
 
 /// `Send it.` as `Could you please send it?`, `Stop calling.` as `Could you please hold off on calling for now?`.

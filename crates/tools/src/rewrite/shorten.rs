@@ -10,22 +10,75 @@ use crate::prose::words::count;
 
 /// Words that may go without a trace, least needed first.
 const LOOSE: &[&[&str]] = &[
-    &["please", "kindly", "also", "too", "already", "still", "even", "only", "both", "own", "all", "again", "currently", "now", "then", "so"],
+    &[
+        "please",
+        "kindly",
+        "also",
+        "too",
+        "already",
+        "still",
+        "even",
+        "only",
+        "both",
+        "own",
+        "all",
+        "again",
+        "currently",
+        "now",
+        "then",
+        "so",
+    ],
     &["that", "which", "there", "here", "some", "any", "much", "more", "most", "such"],
     &["the", "a", "an", "el", "la", "los", "las", "un", "una"],
-    &["i", "we", "you", "they", "it", "would", "like", "want", "is", "are", "was", "were", "be", "been", "being", "has", "have", "had", "will"],
+    &[
+        "i", "we", "you", "they", "it", "would", "like", "want", "is", "are", "was", "were", "be", "been", "being",
+        "has", "have", "had", "will",
+    ],
 ];
 
 /// Sentences that only greet or thank begin so.
-const COURTESY: &[&str] = &["hi", "hello", "dear", "thanks", "thank", "regards", "best", "cheers", "sincerely", "hope", "sorry"];
+const COURTESY: &[&str] =
+    &["hi", "hello", "dear", "thanks", "thank", "regards", "best", "cheers", "sincerely", "hope", "sorry"];
 
 /// How sentences begin that only say that something will be said, behind `that`.
 const LEADS: &[&str] = &[
-    "i am writing", "i'm writing", "we are writing", "i would like to", "i'd like to", "we would like to", "i just want", "i want to let",
-    "i wanted to", "we want to let", "we wanted to", "this is to", "this email is", "this message is", "this letter is", "please note",
-    "please be", "it has come to", "it should be", "it is important to", "it is worth", "we regret to", "we are pleased to", "we are happy to",
-    "i am happy to", "i am pleased to", "i am sorry to", "i have to tell", "let me", "allow me", "the purpose of this", "les escrib", "le escrib",
-    "me gustaría", "quisiera", "nos complace", "quería",
+    "i am writing",
+    "i'm writing",
+    "we are writing",
+    "i would like to",
+    "i'd like to",
+    "we would like to",
+    "i just want",
+    "i want to let",
+    "i wanted to",
+    "we want to let",
+    "we wanted to",
+    "this is to",
+    "this email is",
+    "this message is",
+    "this letter is",
+    "please note",
+    "please be",
+    "it has come to",
+    "it should be",
+    "it is important to",
+    "it is worth",
+    "we regret to",
+    "we are pleased to",
+    "we are happy to",
+    "i am happy to",
+    "i am pleased to",
+    "i am sorry to",
+    "i have to tell",
+    "let me",
+    "allow me",
+    "the purpose of this",
+    "les escrib",
+    "le escrib",
+    "me gustaría",
+    "quisiera",
+    "nos complace",
+    "quería",
 ];
 /// Words within which `that` must come.
 const LEAD: usize = 20;
@@ -77,7 +130,9 @@ pub(super) fn shorten(text: &str, most: Option<usize>, must: &[String]) -> Strin
         let mut shorter = forms(&sentences[index]);
         let room = most.saturating_sub(words(&sentences) - count(&sentences[index]));
         // The longest that fits; where none does, the shortest.
-        shorter.sort_by_key(|form| (count(form) > room, if count(form) > room { count(form) } else { room - count(form) }));
+        shorter.sort_by_key(|form| {
+            (count(form) > room, if count(form) > room { count(form) } else { room - count(form) })
+        });
         for form in shorter {
             if count(&form) < count(&sentences[index]) && try_it(&mut sentences, index, Some(form), &keeps) {
                 break;
@@ -127,7 +182,8 @@ fn without_loose_words(text: &str, most: usize, must: &[String]) -> String {
     let length = |pieces: &Pieces| count(&pieces.to_string());
     let adverb = |word: &str| word.ends_with("ly") && word.len() > 4;
     let mut rounds: Vec<Box<dyn Fn(&str) -> bool>> = vec![Box::new(adverb)];
-    rounds.extend(LOOSE.iter().map(|list| Box::new(move |word: &str| list.contains(&word)) as Box<dyn Fn(&str) -> bool>));
+    rounds
+        .extend(LOOSE.iter().map(|list| Box::new(move |word: &str| list.contains(&word)) as Box<dyn Fn(&str) -> bool>));
     rounds.push(Box::new(|_| true));
     for loose in rounds {
         let mut at = pieces.0.len();
@@ -136,7 +192,9 @@ fn without_loose_words(text: &str, most: usize, must: &[String]) -> String {
             let piece = &pieces.0[at];
             if !piece.fixed && piece.is_word() && loose(&piece.plain()) {
                 let gone = pieces.0.remove(at);
-                if let Some(next) = pieces.0.get_mut(at).filter(|next| at == 0 || next.lead.is_empty() && next.is_word()) {
+                if let Some(next) =
+                    pieces.0.get_mut(at).filter(|next| at == 0 || next.lead.is_empty() && next.is_word())
+                {
                     next.lead = gone.lead;
                 }
             }

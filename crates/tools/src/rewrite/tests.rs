@@ -55,7 +55,11 @@ async fn rules_do_what_they_can() {
         ("She'd better go! It's Bo's car.", "formal", "She had better go. It is Bo's car."),
         ("The cake was eaten by Ann on Monday.", "active voice", "Ann ate the cake on Monday."),
         ("Letters are signed by the two clerks.", "active voice", "The two clerks sign letters."),
-        ("Stop shouting. Send it to Ann.", "friendlier", "Hi there, could you please hold off on shouting? Could you please send it to Ann? Thank you!"),
+        (
+            "Stop shouting. Send it to Ann.",
+            "friendlier",
+            "Hi there, could you please hold off on shouting? Could you please send it to Ann? Thank you!",
+        ),
         ("Take a pen, open book B and read page 3.", "bullets", "- Take a pen\n- Open book B\n- Read page 3"),
         ("He dont likes  a apple .", "fix the grammar", "He doesn't like  an apple."),
         ("Utilize the ramp prior to noon.", "plain language", "Use the ramp before noon."),
@@ -70,7 +74,8 @@ async fn rules_do_what_they_can() {
 
 #[tokio::test]
 async fn a_word_limit_is_obeyed_unless_what_must_stay_takes_more() {
-    let text = "I would like to let you know that the lift in tower 2 will be closed on Friday, because it is inspected.";
+    let text =
+        "I would like to let you know that the lift in tower 2 will be closed on Friday, because it is inspected.";
     assert_eq!(by_rules(text, "At most 12 words.").await, "The lift in tower 2 will be closed on Friday.");
     let mock = MockBackend::new("m").with_script(Script::text("no"));
     let keep = "lift in tower 2 will be closed";

@@ -49,10 +49,17 @@ pub(super) async fn by_model(
 /// Without an introduction and quotation marks around it.
 fn cleaned(answer: &str) -> String {
     let answer = answer.trim();
-    let introduced = answer.split_once('\n').filter(|(line, rest)| line.trim_end().ends_with(':') && !rest.trim().is_empty());
+    let introduced =
+        answer.split_once('\n').filter(|(line, rest)| line.trim_end().ends_with(':') && !rest.trim().is_empty());
     let lower = answer.to_lowercase();
     let answer = match introduced {
-        Some((_, rest)) if ["sure", "here", "certainly", "rewritten", "the rewritten", "of course"].iter().any(|start| lower.starts_with(start)) => rest.trim(),
+        Some((_, rest))
+            if ["sure", "here", "certainly", "rewritten", "the rewritten", "of course"]
+                .iter()
+                .any(|start| lower.starts_with(start)) =>
+        {
+            rest.trim()
+        }
         _ => answer,
     };
     let unquoted = answer.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -68,10 +75,16 @@ fn is_usable(answer: &str, text: &str, intent: &Intent, must: &[String]) -> bool
     let asks = |way| intent.ways.contains(&way);
     let obeys = intent.max_words.is_none_or(|most| after <= most)
         && (!asks(Way::Formal) || !answer.contains(['\'', '’']))
-        && (!asks(Way::Bullets) || answer.lines().filter(|line| line.trim_start().starts_with(['-', '*', '•'])).count() >= 2)
+        && (!asks(Way::Bullets)
+            || answer.lines().filter(|line| line.trim_start().starts_with(['-', '*', '•'])).count() >= 2)
         && (!asks(Way::Concise) || after < before);
     let sized = after >= 1 && after <= 3 * before + 20 && 4 * after >= before;
     let same = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let new_text = same(answer) != same(text);
-    kin && obeys && sized && new_text && !is_degenerate(answer) && is_grounded(answer, text) && missing(answer, must).is_empty()
+    kin && obeys
+        && sized
+        && new_text
+        && !is_degenerate(answer)
+        && is_grounded(answer, text)
+        && missing(answer, must).is_empty()
 }

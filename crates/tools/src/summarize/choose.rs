@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::prose::compress::forms;
 use super::rank::Worth;
+use crate::prose::compress::forms;
 use crate::prose::sentences::{Kind, Sentence};
 use crate::prose::words::count;
 
@@ -31,12 +31,7 @@ pub(super) struct Limit {
 }
 
 /// Chooses among the sentences with these numbers, and returns their numbers with the chosen form, in order.
-pub(super) fn choose(
-    sentences: &[Sentence],
-    among: &[usize],
-    worth: &Worth,
-    limit: Limit,
-) -> Vec<(usize, String)> {
+pub(super) fn choose(sentences: &[Sentence], among: &[usize], worth: &Worth, limit: Limit) -> Vec<(usize, String)> {
     let mut candidates: Vec<Form> = among.iter().flat_map(|&index| forms_of(index, &sentences[index], worth)).collect();
     let mut covered: HashSet<usize> = HashSet::new();
     let mut chosen: Vec<Form> = Vec::new();
@@ -46,9 +41,12 @@ pub(super) fn choose(
         let gain = |form: &Form| {
             worth.factors[form.sentence] * new_value(form, &covered, worth) / length(form.words + limit.each)
         };
-        let best = candidates.iter().map(gain).enumerate().filter(|(_, gain)| *gain > 0.0).reduce(|best, next| {
-            if next.1 > best.1 { next } else { best }
-        });
+        let best = candidates
+            .iter()
+            .map(gain)
+            .enumerate()
+            .filter(|(_, gain)| *gain > 0.0)
+            .reduce(|best, next| if next.1 > best.1 { next } else { best });
         let Some((at, _)) = best else { break };
         let form = candidates.swap_remove(at);
         left -= form.words + limit.each;

@@ -38,7 +38,11 @@ async fn call(mock: &Arc<MockBackend>, arguments: Value) -> Value {
 
 /// 30,000 words, no two sentences alike.
 fn book() -> String {
-    (0..3000).map(|number| format!("In year {number} the town of Place{} built {} new houses there. ", number * 7, number * 3)).collect()
+    (0..3000)
+        .map(|number| {
+            format!("In year {number} the town of Place{} built {} new houses there. ", number * 7, number * 3)
+        })
+        .collect()
 }
 
 const TEXT: &str = "The bridge over the Tamsel stays. The council voted 47 to 39 for it. Nobody ate the cake. Repairs cost 7.8 million.";
@@ -49,7 +53,8 @@ async fn what_a_weak_model_writes_is_not_asked_for_twice() {
     let registry = Registry::standard();
     for _ in 0..2 {
         let context = Context::new(Arc::new(Only(Arc::clone(&mock))));
-        let result = registry.call("summarize", json!({"text": TEXT, "max_words": 12}), context).await.expect("a summary");
+        let result =
+            registry.call("summarize", json!({"text": TEXT, "max_words": 12}), context).await.expect("a summary");
         assert_eq!(result["method"], "extracted");
         assert!(result["words"].as_u64() <= Some(12));
     }
@@ -62,7 +67,10 @@ async fn an_able_model_is_believed_when_it_loses_nothing() {
         ("The council kept the Tamsel bridge by 47 to 39; repairs cost 7.8 million.", "written"),
         ("The council kept the Tamsel bridge by 48 to 39; repairs cost 7.8 million.", "extracted"),
         ("The council kept the bridge.", "extracted"),
-        ("The Tamsel: 47 to 39, 7.8 million, and many other words that are far too many for the limit that was set.", "extracted"),
+        (
+            "The Tamsel: 47 to 39, 7.8 million, and many other words that are far too many for the limit that was set.",
+            "extracted",
+        ),
     ];
     for (said, method) in table {
         let result = call(&able(Script::text(said)), json!({"text": TEXT, "max_words": 16})).await;
