@@ -130,7 +130,9 @@ fn valid(found: Extracted, schema: &Map<String, Value>, validator: &Validator) -
         return Err(FieldError::new("schema", "unsupported_schema", message).into());
     };
     let is_changed = |pointer: &str| {
-        changed.iter().any(|place| pointer.strip_prefix(&**place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        changed
+            .iter()
+            .any(|place| pointer.strip_prefix(&**place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     };
     let spans = found.spans.into_iter().filter(|span| !is_changed(&span.pointer)).collect();
     let kept = found.not_found.into_iter().filter(|pointer| !is_changed(pointer));

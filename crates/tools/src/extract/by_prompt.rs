@@ -78,7 +78,8 @@ fn find(text: &str, value: &str) -> Option<std::ops::Range<usize>> {
     };
     let exact = text.match_indices(value).map(|(at, found)| at..at + found.len());
     exact.into_iter().find(|at| whole(at)).or_else(|| {
-        let same = |at: &std::ops::Range<usize>| text.get(at.clone()).is_some_and(|window| window.eq_ignore_ascii_case(value));
+        let same =
+            |at: &std::ops::Range<usize>| text.get(at.clone()).is_some_and(|window| window.eq_ignore_ascii_case(value));
         text.char_indices().map(|(at, _)| at..at + value.len()).find(same)
     })
 }

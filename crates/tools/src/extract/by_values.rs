@@ -118,7 +118,12 @@ fn list(
             let mut items = lists::items(node, item, reading, candidates, used);
             if node.schema.get("uniqueItems").is_some_and(|unique| unique == true) {
                 let mut seen = Vec::new();
-                items.retain(|taken| !seen.contains(&taken.value) && { seen.push(taken.value.clone()); true });
+                items.retain(|taken| {
+                    !seen.contains(&taken.value) && {
+                        seen.push(taken.value.clone());
+                        true
+                    }
+                });
             }
             items.truncate(most.unwrap_or(usize::MAX));
             items.into_iter().enumerate().map(|(index, taken)| (format!("/{index}"), taken)).collect()

@@ -94,7 +94,8 @@ pub(super) fn choices(node: &Node, reading: &Reading<'_>, candidates: &[Candidat
     };
     let mut choices: Vec<Choice> = all.filter_map(choice).collect();
     choices.sort_by(|one, other| {
-        let places = (one.candidate.at.start, one.candidate.at.end).cmp(&(other.candidate.at.start, other.candidate.at.end));
+        let places =
+            (one.candidate.at.start, one.candidate.at.end).cmp(&(other.candidate.at.start, other.candidate.at.end));
         other.score().total_cmp(&one.score()).then(places)
     });
     let mut seen = std::collections::HashSet::new();
@@ -112,7 +113,11 @@ fn own_candidates(node: &Node, reading: &Reading<'_>) -> Vec<Candidate> {
     if let Some(pattern) = pattern_of(&node.schema) {
         found.extend(pattern.find_iter(reading.text).take(MOST).map(|place| Candidate::new(place.range(), Sort::Code)));
     }
-    let is_cue = |stem: &str| node.cues.iter().any(|cue| cue.weight >= 0.55 && vocabulary::likeness(&cue.stem, stem) > 0.9);
+    if node.roles.is_empty() || node.roles.contains(&Role::Product) {
+        found.extend(names::things(reading));
+    }
+    let is_cue =
+        |stem: &str| node.cues.iter().any(|cue| cue.weight >= 0.55 && vocabulary::likeness(&cue.stem, stem) > 0.9);
     for word in reading.words.iter().filter(|word| is_cue(&word.stem)).take(MOST) {
         found.extend(names::words_behind(reading, word.at.end));
     }

@@ -1,7 +1,9 @@
 //! How well a candidate fits a field, by what can be seen: its form, and the field's words near it.
 
 use super::find::Candidate;
-use super::find::Sort::{self, Chunk, Code, Date, Email, Ip, Name, Number, Path, Phone, Quoted, Symbol, Time, Url, Value, Version, Words};
+use super::find::Sort::{
+    self, Chunk, Code, Date, Email, Ip, Name, Number, Path, Phone, Quoted, Symbol, Time, Url, Value, Version, Words,
+};
 use super::find::numbers::Quantity;
 use super::form::{Form, Node};
 use super::reading::Reading;
@@ -33,8 +35,9 @@ impl Evidence {
 }
 
 /// Units with what names say for them; stems.
-const UNITS: [&[&str]; 18] = [
-    &["m", "millisecond", "milli"],
+const UNITS: [&[&str]; 19] = [
+    &["m", "meter", "metr"],
+    &["ms", "millisecond", "milli"],
     &["s", "sec", "second"],
     &["min", "minut"],
     &["h", "hr", "hour"],
@@ -54,16 +57,56 @@ const UNITS: [&[&str]; 18] = [
     &["mah", "battery", "capac"],
 ];
 
+/// What a letter ends with, before the name; stems.
+const SIGNED: [&str; 14] = [
+    "regard",
+    "thank",
+    "cheer",
+    "best",
+    "sincerely",
+    "grus",
+    "grusse",
+    "saludo",
+    "atentament",
+    "you",
+    "cordialement",
+    "wish",
+    "yours",
+    "greet",
+];
+
+/// What a person does for a living.
+const OCCUPATIONS: &str = "engineer manager director directora auditor head lead officer analyst developer designer consultant \
+    assistant coordinator specialist president ceo cto cfo coo vp teacher professor nurse technician leiter leiterin jefe jefa \
+    gerente ingeniero ingeniera directeur directrice editor architect accountant buyer representative scientist researcher \
+    intern barista chef driver clerk baker librarian cook electrician plumber carpenter mechanic secretary administrator \
+    supervisor planner programmer writer operator receptionist cashier waiter pharmacist lawyer attorney controller partner \
+    founder geschäftsführer geschäftsführerin abteilungsleiter ingenieur entwickler berater sales marketing";
+
+fn is_occupation(text: &str) -> bool {
+    text.split([' ', '/', ',']).any(|word| OCCUPATIONS.split(' ').any(|known| known == word.to_lowercase()))
+}
+
 /// What a candidate shows for a field; `None` where it can not be its value.
 pub(super) fn evidence(node: &Node, candidate: &Candidate, reading: &Reading<'_>) -> Option<Evidence> {
     let key = key(node, candidate, reading);
     let fit = match node.form {
-        Form::Text => text_fit(node, candidate, reading, key)?,
+        Form::Text => text_fit(node, candidate, reading, key)? - foreign_key(candidate, reading, key),
         Form::Integer | Form::Number => number_fit(node, candidate)?,
         _ => return None,
     };
     let near = near(node, candidate, reading);
     Some(Evidence { key, near, fit, signs: signs(node, candidate, reading) })
+}
+
+/// A pair's value belongs to what its key says; a chunk with a pair inside is more than a value.
+fn foreign_key(candidate: &Candidate, reading: &Reading<'_>, key: f64) -> f64 {
+    let inside = |start: usize| candidate.at.start < start && start < candidate.at.end;
+    match candidate.sort {
+        Value if key < 0.2 => 0.9,
+        Chunk if reading.pairs.iter().any(|pair| inside(pair.value.start)) => 0.6,
+        _ => 0.0,
+    }
 }
 
 /// How far the words of a key are those of the field, and the other way round.
@@ -87,7 +130,11 @@ fn key(node: &Node, candidate: &Candidate, reading: &Reading<'_>) -> f64 {
             continue;
         }
         let Some(between) = reading.text.get(pair.value.start..candidate.at.start) else { continue };
-        if reading.pairs.iter().any(|inner| inner.value.start > pair.value.start && inner.value.start <= candidate.at.start) {
+        if reading
+            .pairs
+            .iter()
+            .any(|inner| inner.value.start > pair.value.start && inner.value.start <= candidate.at.start)
+        {
             continue;
         }
         let words = between.split_whitespace().filter(|word| word.chars().any(char::is_alphanumeric)).count();
@@ -185,44 +232,68 @@ fn unit_match(node: &Node, number: &Quantity) -> f64 {
 fn text_fit(node: &Node, candidate: &Candidate, reading: &Reading<'_>, key: f64) -> Option<f64> {
     let text = candidate.text(reading.text);
     if node.roles.is_empty() {
-        return Some(role_fit(None, candidate, text, key).unwrap_or(0.0));
+        return Some(role_fit(None, false, candidate, text, key).unwrap_or(0.0));
     }
-    let fits = node.roles.iter().filter_map(|&role| role_fit(Some(role), candidate, text, key));
+    let bare = node.name.eq_ignore_ascii_case("name");
+    let fits = node.roles.iter().filter_map(|&role| role_fit(Some(role), bare, candidate, text, key));
     fits.reduce(f64::max)
 }
 
 /// What the form of a candidate says for a role; `None`: not possible.
-fn role_fit(role: Option<Role>, candidate: &Candidate, text: &str, key: f64) -> Option<f64> {
+fn role_fit(role: Option<Role>, node_is_bare: bool, candidate: &Candidate, text: &str, key: f64) -> Option<f64> {
     let sort = candidate.sort;
     let named = key >= 0.7;
     let among = |table: &[(Sort, f64)]| table.iter().find(|(known, _)| *known == sort).map(|(_, fit)| *fit);
     let words = text.split_whitespace().count();
     let digits = text.chars().any(|letter| letter.is_ascii_digit());
     match role {
-        None => among(&[(Value, 0.8), (Name, 0.5), (Quoted, 0.5), (Chunk, 0.3), (Symbol, 0.3), (Code, 0.3), (Words, 0.3), (Number, 0.0)])
-            .or(Some(0.0)),
+        None => among(&[
+            (Value, 0.8),
+            (Name, 0.5),
+            (Quoted, 0.5),
+            (Chunk, 0.3),
+            (Symbol, 0.3),
+            (Code, 0.3),
+            (Words, 0.3),
+            (Number, 0.0),
+        ])
+        .or(Some(0.0)),
         Some(Role::Email) => among(&[(Email, 1.0)]),
         Some(Role::Url) => among(&[(Url, 1.0), (Path, 0.2)]),
         Some(Role::Ip) => among(&[(Ip, 1.0)]),
         Some(Role::Phone) => among(&[(Phone, 1.0)]),
         Some(Role::Date) => among(&[(Date, 1.0)]).or((named && sort == Value).then_some(0.0)),
-        Some(Role::Time) => among(&[(Time, 1.0), (Date, if text.contains(':') { 0.5 } else { -0.5 })]).or((named && sort == Value).then_some(0.0)),
-        Some(Role::Version) => among(&[(Version, 1.0), (Number, 0.1), (Code, 0.1)]).or((named && sort == Value).then_some(0.5)),
+        Some(Role::Time) => among(&[(Time, 1.0), (Date, if text.contains(':') { 0.5 } else { -0.5 })])
+            .or((named && sort == Value).then_some(0.0)),
+        Some(Role::Version) => {
+            among(&[(Version, 1.0), (Number, 0.1), (Code, 0.1)]).or((named && sort == Value).then_some(0.5))
+        }
         Some(Role::Path) => among(&[(Path, 1.0), (Url, 0.3)]).or((named && sort == Value).then_some(0.2)),
         Some(Role::Code | Role::Year) => match sort {
             Code if text.contains(' ') => Some(0.9),
             Code => Some(1.0),
-            Number => Some(if candidate.number.as_ref().is_some_and(|n| n.money || n.percent || n.spelled) { -0.8 } else { 0.5 }),
+            Number => Some(if candidate.number.as_ref().is_some_and(|n| n.money || n.percent || n.spelled) {
+                -0.8
+            } else {
+                0.5
+            }),
             Phone => Some(0.3),
             Value if digits && words < 4 => Some(0.9),
             Value => Some(0.2),
+            Words if text.contains(' ') => Some(-0.4),
             Version | Words | Symbol | Quoted => Some(if digits { 0.4 } else { -0.2 }),
             Name | Chunk => Some(if digits && words < 3 { 0.2 } else { -0.5 }),
             Email | Url | Ip | Path | Date | Time => None,
         },
         Some(Role::Person) => match sort {
-            Name if digits => Some(-0.4),
-            Name => Some(if text.contains('&') { 0.0 } else if (2..=3).contains(&words) { 1.0 } else { 0.6 }),
+            Name if digits => Some(if node_is_bare { 0.6 } else { -0.4 }),
+            Name => Some(if text.contains('&') {
+                0.0
+            } else if (2..=3).contains(&words) {
+                1.0
+            } else {
+                0.6
+            }),
             Value => Some(if digits || words > 4 { 0.0 } else { 0.6 }),
             Words | Symbol if words == 1 && !digits => Some(0.1),
             Quoted => Some(0.1),
@@ -238,19 +309,39 @@ fn role_fit(role: Option<Role>, candidate: &Candidate, text: &str, key: f64) -> 
             _ => None,
         },
         Some(Role::Place) => match sort {
-            Name => Some(if digits { 0.0 } else if words == 1 { 0.9 } else { 0.7 }),
+            Name => Some(if digits {
+                0.0
+            } else if words == 1 {
+                0.9
+            } else {
+                0.7
+            }),
             Value => Some(if words > 6 { 0.1 } else { 0.8 }),
             Chunk | Words => Some(-0.1),
             _ => None,
         },
         Some(Role::Street) => match sort {
             Value => Some(if digits { 1.0 } else { 0.4 }),
-            Chunk => Some(if digits && text.chars().any(char::is_uppercase) && text.chars().any(char::is_lowercase) { 0.9 } else { -0.5 }),
+            Chunk => Some(if digits && text.chars().any(char::is_uppercase) && text.chars().any(char::is_lowercase) {
+                0.9
+            } else {
+                -0.5
+            }),
             Email | Url | Ip => Some(0.3),
             Name => Some(if digits { 0.5 } else { 0.0 }),
             _ => None,
         },
-        Some(Role::Symbol) => among(&[(Symbol, 0.9), (Code, 0.2), (Quoted, 0.7), (Path, 0.1), (Words, 0.3), (Value, 0.5), (Name, 0.3), (Chunk, -0.2), (Number, -0.5)]),
+        Some(Role::Symbol) => among(&[
+            (Symbol, 0.9),
+            (Code, 0.2),
+            (Quoted, 0.7),
+            (Path, 0.1),
+            (Words, 0.3),
+            (Value, 0.5),
+            (Name, 0.3),
+            (Chunk, -0.2),
+            (Number, -0.5),
+        ]),
         Some(Role::Quality) => match sort {
             Value => Some(if words > 4 { 0.2 } else { 0.9 }),
             Words | Chunk => Some(if words > 3 { -0.3 } else { 0.4 }),
@@ -259,57 +350,128 @@ fn role_fit(role: Option<Role>, candidate: &Candidate, text: &str, key: f64) -> 
         },
         Some(Role::Phrase) => match sort {
             Value => Some(1.0),
-            Quoted => Some(0.6),
-            Chunk => Some(if words > 1 { 0.5 } else { 0.2 }),
-            Name => Some(if digits || words > 1 { 0.5 } else { 0.3 }),
+            Quoted => Some(0.9),
+            Chunk => Some(if words > 9 {
+                -0.2
+            } else if words > 1 {
+                0.5
+            } else {
+                0.2
+            }),
+            Name => Some(if digits || words > 1 { 0.5 } else { 0.0 }),
             Words => Some(0.2),
             Symbol | Code => Some(0.0),
             _ => None,
         },
+        Some(Role::Product) => match sort {
+            Name => Some(if digits { 1.0 } else { 0.7 }),
+            Value => Some(0.9),
+            Quoted => Some(0.6),
+            Chunk => Some(if words <= 4 { 0.4 } else { -0.2 }),
+            Code | Words => Some(0.3),
+            Symbol => Some(0.1),
+            _ => None,
+        },
+        Some(Role::Job) => match sort {
+            Value | Name | Chunk => Some(if is_occupation(text) && words <= 6 { 1.5 } else { 0.0 }),
+            Words => Some(if is_occupation(text) { 0.6 } else { -0.2 }),
+            Quoted => Some(0.2),
+            _ => None,
+        },
         Some(Role::Currency) => (text.len() <= 4).then_some(0.3),
-        Some(Role::Percent | Role::Money | Role::Count) => {
-            among(&[(Number, 0.8), (Value, if digits { 0.9 } else { 0.3 }), (Code, 0.2), (Words, 0.0), (Chunk, 0.0), (Time, 0.2)])
-        }
+        Some(Role::Percent | Role::Money | Role::Count) => among(&[
+            (Number, 0.8),
+            (Value, if digits { 0.9 } else { 0.3 }),
+            (Code, 0.2),
+            (Words, 0.0),
+            (Chunk, 0.0),
+            (Time, 0.2),
+        ]),
     }
 }
 
 /// Small words before a value that say what it is.
 fn signs(node: &Node, candidate: &Candidate, reading: &Reading<'_>) -> f64 {
+    let place = candidate.at.start as f64 / reading.text.len().max(1) as f64;
     if !matches!(node.form, Form::Text) {
-        return 0.0;
+        return -0.5 * place;
     }
     let has = |role: Role| node.roles.contains(&role);
     let text = candidate.text(reading.text);
     let first = reading.word_at(candidate.at.start);
     let before = first.checked_sub(1).and_then(|index| reading.words.get(index));
-    let joined = before.is_some_and(|word| reading.text.get(word.at.end..candidate.at.start).is_some_and(|gap| gap.trim().is_empty() && !gap.contains('\n')));
+    let joined = before.is_some_and(|word| {
+        reading
+            .text
+            .get(word.at.end..candidate.at.start)
+            .is_some_and(|gap| gap.trim().is_empty() && !gap.contains('\n'))
+    });
     let before = if joined { before.map_or("", |word| word.stem.as_str()) } else { "" };
     let mut sum = 0.0;
     if candidate.sort == Name || candidate.sort == Chunk {
-        if has(Role::Place) && ["in", "at", "near", "to", "from", "en", "nach", "a", "à", "bei", "aus"].contains(&before) {
+        if has(Role::Place)
+            && ["in", "at", "near", "to", "from", "en", "nach", "a", "à", "bei", "aus"].contains(&before)
+        {
             sum += 1.0;
         }
-        if has(Role::Group) && ["from", "at", "by", "with", "bei", "von", "con", "mit", "to", "avec", "chez"].contains(&before) {
+        if has(Role::Group)
+            && ["from", "at", "by", "with", "bei", "von", "con", "mit", "to", "avec", "chez"].contains(&before)
+        {
             sum += 0.8;
         }
-        if has(Role::Person) && ["by", "is", "with", "con", "von", "de", "contact", "mit", "for", "pour", "avec"].contains(&before) {
+        if has(Role::Person)
+            && ["by", "is", "with", "con", "von", "de", "contact", "mit", "for", "pour", "avec"].contains(&before)
+        {
             sum += 0.5;
         }
     }
     let last = text.rsplit(' ').next().unwrap_or_default().trim_end_matches('.');
-    let is_firm = ["Ltd", "GmbH", "Inc", "LLC", "AG", "S.L", "S.A", "Co", "Corp", "BV", "SA", "SL", "KG", "plc", "Group"].contains(&last);
+    let is_firm =
+        ["Ltd", "GmbH", "Inc", "LLC", "AG", "S.L", "S.A", "Co", "Corp", "BV", "SA", "SL", "KG", "plc", "Group"]
+            .contains(&last);
     if is_firm || (text.contains(" & ") && candidate.sort == Name) {
-        sum += if has(Role::Group) { 0.8 } else if has(Role::Person) { -0.8 } else { 0.0 };
+        sum += if has(Role::Group) {
+            0.8
+        } else if has(Role::Person) {
+            -0.8
+        } else {
+            0.0
+        };
+    }
+    if candidate.sort == Words && !has(Role::Code) {
+        let parts = text.split(' ').count().min(3) as f64;
+        sum += 0.2 * (parts - 1.0);
+    }
+    if candidate.sort == Name {
+        let parts = text.split(' ').count().min(3) as f64;
+        sum += 0.25 * (parts - 1.0);
+    }
+    if !has(Role::Job) && is_occupation(text) && (has(Role::Person) || has(Role::Group) || has(Role::Place)) {
+        sum -= 1.5;
+    }
+    let signed = first.checked_sub(1).and_then(|index| reading.words.get(index)).map_or("", |word| word.stem.as_str());
+    if has(Role::Person) && candidate.sort == Name && SIGNED.contains(&signed) {
+        sum += 1.0;
+    }
+    let own = vocabulary::words(&node.name);
+    let has_word = |list: &[&str]| own.iter().any(|word| list.contains(&word.as_str()));
+    if text.starts_with("Dr") && has_word(&["doctor", "physician", "dentist"]) {
+        sum += 1.5;
+    }
+    let is_error =
+        ["Error", "Exception", "Panic", "Fault"].iter().any(|end| text.ends_with(end)) && !text.contains(' ');
+    if is_error && has_word(&["exception", "error"]) && !has_word(&["message"]) {
+        sum += 1.5;
     }
     if has(Role::Person) && ["Mr", "Mrs", "Ms", "Dr", "Prof"].iter().any(|title| text.starts_with(title)) {
         sum += 0.4;
     }
     // The field's own word is the key, not the value, unless the value is a name.
-    let own = |word: &String| text.split(' ').any(|part| likeness(&vocabulary::stem(part), &vocabulary::stem(word)) > 0.9);
-    if candidate.sort != Name && vocabulary::words(&node.name).iter().any(own) {
+    let own =
+        |word: &String| text.split(' ').any(|part| likeness(&vocabulary::stem(part), &vocabulary::stem(word)) > 0.5);
+    if (candidate.sort != Name || !text.contains(' ')) && vocabulary::words(&node.name).iter().any(own) {
         sum -= 1.0;
     }
     let length = text.len().max(1) as f64;
-    let place = candidate.at.start as f64 / reading.text.len().max(1) as f64;
     sum - 0.4 * place - if candidate.sort == Chunk { (length / 60.0).min(1.0) * 0.3 } else { 0.0 }
 }

@@ -36,7 +36,8 @@ pub(super) fn data(node: &Node, pointer: &str, findings: &Findings, made_up: &mu
             loop {
                 let place = format!("{pointer}/{}", items.len());
                 let inner = format!("{place}/");
-                let known = findings.contains_key(&place) || findings.range(inner.clone()..).next().is_some_and(|(key, _)| key.starts_with(&inner));
+                let known = findings.contains_key(&place)
+                    || findings.range(inner.clone()..).next().is_some_and(|(key, _)| key.starts_with(&inner));
                 let Some(value) = known.then(|| data(item, &place, findings, made_up)).flatten() else { break };
                 items.push(value);
             }
@@ -44,9 +45,9 @@ pub(super) fn data(node: &Node, pointer: &str, findings: &Findings, made_up: &mu
             if items.is_empty() && (node.nullable || !node.required) {
                 return node.nullable.then_some(Value::Null);
             }
-            if (items.len() as u64) < least {
-                made_up.push(pointer.to_owned());
-                return least_value(&node.schema, 0);
+            while (items.len() as u64) < least.min(MOST) {
+                made_up.push(format!("{pointer}/{}", items.len()));
+                items.push(least_value(&item.schema, 0)?);
             }
             Some(Value::Array(items))
         }
@@ -89,9 +90,9 @@ fn schema_at(schema: &Value, pointer: &str) -> Option<Value> {
     for step in pointer.split('/').skip(1) {
         let step = step.replace("~1", "/").replace("~0", "~");
         let branches = ["anyOf", "oneOf", "allOf"].iter().filter_map(|key| part.get(key)?.as_array()).flatten();
-        let found = std::iter::once(&part)
-            .chain(branches)
-            .find_map(|part| part.get("properties").and_then(|fields| fields.get(&step)).or_else(|| part.get("items")).cloned());
+        let found = std::iter::once(&part).chain(branches).find_map(|part| {
+            part.get("properties").and_then(|fields| fields.get(&step)).or_else(|| part.get("items")).cloned()
+        });
         part = found?;
     }
     Some(part)
@@ -167,9 +168,17 @@ fn least_number(bound: impl Fn(&str) -> Option<f64>, whole: bool) -> Option<Valu
             && bound("exclusiveMaximum").is_none_or(|high| *value < high)
             && (!whole || value.fract() == 0.0)
     };
-    let on_grid = |value: f64| [(value / unit).floor() * unit, (value / unit).ceil() * unit, ((value / unit).floor() + 1.0) * unit, ((value / unit).ceil() - 1.0) * unit];
+    let on_grid = |value: f64| {
+        [
+            (value / unit).floor() * unit,
+            (value / unit).ceil() * unit,
+            ((value / unit).floor() + 1.0) * unit,
+            ((value / unit).ceil() - 1.0) * unit,
+        ]
+    };
     let between = low.zip(high).map(|(low, high)| f64::midpoint(low, high)).filter(|_| step.is_none() && !whole);
-    let tried = std::iter::once(0.0).chain(low.into_iter().chain(high).flat_map(on_grid)).chain(low).chain(high).chain(between);
+    let tried =
+        std::iter::once(0.0).chain(low.into_iter().chain(high).flat_map(on_grid)).chain(low).chain(high).chain(between);
     let value = tried.into_iter().find(fits)?;
     #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
     if value.fract() == 0.0 && value.abs() < 9e15 { Some(Value::from(value as i64)) } else { Some(Value::from(value)) }
@@ -213,7 +222,9 @@ fn least_match(pattern: &Hir, text: &mut String) -> Option<()> {
         HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => text.push_str(std::str::from_utf8(&literal.0).ok()?),
         HirKind::Class(regex_syntax::hir::Class::Unicode(class)) => text.push(class.ranges().first()?.start()),
-        HirKind::Class(regex_syntax::hir::Class::Bytes(class)) => text.push(char::from(class.ranges().first()?.start())),
+        HirKind::Class(regex_syntax::hir::Class::Bytes(class)) => {
+            text.push(char::from(class.ranges().first()?.start()))
+        }
         HirKind::Repetition(repeated) => {
             for _ in 0..repeated.min {
                 least_match(&repeated.sub, text)?;
@@ -249,7 +260,8 @@ mod tests {
 
     #[test]
     fn wrong_parts_are_repaired_and_named() {
-        let schema = json!({"type": "object", "properties": {"a": {"type": "integer", "maximum": 3}, "b": {"type": "string"}}});
+        let schema =
+            json!({"type": "object", "properties": {"a": {"type": "integer", "maximum": 3}, "b": {"type": "string"}}});
         let validator = jsonschema::validator_for(&schema).expect("schema");
         let (data, changed) = repaired(json!({"a": 9, "b": "x"}), &schema, &validator).expect("repairable");
         assert_eq!((data, changed), (json!({"a": 0, "b": "x"}), vec!["/a".to_owned()]));

@@ -78,12 +78,16 @@ pub(super) fn candidates(reading: &Reading<'_>) -> Vec<Candidate> {
         found.extend(more);
     }
     let marked = found.clone();
-    let codes: Vec<Candidate> = marks::codes(text).into_iter().filter(|new| free(&marked, &new.at)).collect();
+    // A long code of digits may look like a telephone number.
+    let addresses: Vec<Candidate> = marked.iter().filter(|one| one.sort != Sort::Phone).cloned().collect();
+    let codes: Vec<Candidate> = marks::codes(text).into_iter().filter(|new| free(&addresses, &new.at)).collect();
     let solid: Vec<Candidate> =
         marked.iter().chain(codes.iter().filter(|code| code.sort != Sort::Symbol)).cloned().collect();
     found.extend(codes);
     let numbers = numbers::numbers(text, reading.decimal_comma);
-    found.extend(numbers.into_iter().filter(|new| new.number.as_ref().is_some_and(|n| n.unit_inside) || free(&solid, &new.at)));
+    found.extend(
+        numbers.into_iter().filter(|new| new.number.as_ref().is_some_and(|n| n.unit_inside) || free(&solid, &new.at)),
+    );
     found.extend(names::names(reading).into_iter().filter(|new| free(&marked, &new.at)));
     found.extend(names::quoted(text));
     found.extend(names::values(reading));
@@ -112,10 +116,7 @@ pub(super) fn trimmed(text: &str, at: Range<usize>) -> Range<usize> {
 fn is_closed_abbreviation(slice: &str, letter: char) -> bool {
     let slice = slice.trim_end();
     let mut back = slice.chars().rev();
-    letter == '.'
-        && back.next() == Some('.')
-        && back.next().is_some_and(char::is_uppercase)
-        && back.next() == Some('.')
+    letter == '.' && back.next() == Some('.') && back.next().is_some_and(char::is_uppercase) && back.next() == Some('.')
 }
 
 /// Without a bracket that opens or closes nothing.

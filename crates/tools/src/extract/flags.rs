@@ -17,7 +17,8 @@ const NO: &str = "no n false nein non off none nope not never disabled excluded 
 /// Words before or behind another one that deny it.
 const DENIALS: &str = "no not without never non sin kein keine keinen ohne nicht pas sans ni nor isnt arent wont cannot cant dont doesnt lacks excluding except missing";
 /// Words of names that every such name could have.
-const FORMAL: &str = "is has was are required needed allowed included available enabled possible time under needs with in does can";
+const FORMAL: &str =
+    "is has was are required needed allowed included available enabled possible time under needs with in does can";
 /// Words that say the opposite.
 const OPPOSITES: [(&str, &str); 14] = [
     ("full", "part"),
@@ -77,7 +78,9 @@ fn by_words(node: &Node, reading: &Reading<'_>) -> Option<Taken> {
                 return Some(Taken { value: Value::Bool(value), at: found.at.clone() });
             }
             let opposite = OPPOSITES.iter().any(|(known, others)| known == word && is_in(others, &text));
-            let prefixed = ["un", "in", "non", "dis", "im"].iter().any(|prefix| text.strip_prefix(prefix).is_some_and(|rest| stem(rest) == stemmed));
+            let prefixed = ["un", "in", "non", "dis", "im"]
+                .iter()
+                .any(|prefix| text.strip_prefix(prefix).is_some_and(|rest| stem(rest) == stemmed));
             if (opposite || prefixed) && denied_elsewhere.is_none() {
                 denied_elsewhere = Some(Taken { value: Value::Bool(false), at: found.at.clone() });
             }
@@ -89,14 +92,19 @@ fn by_words(node: &Node, reading: &Reading<'_>) -> Option<Taken> {
 /// Whether a word is denied: by one before it in its clause, or right behind it.
 fn is_denied(reading: &Reading<'_>, index: usize) -> bool {
     let word = &reading.words[index];
-    let text = |word: &Word| reading.text.get(word.at.clone()).unwrap_or_default().to_lowercase().replace(['\'', '’'], "");
+    let text =
+        |word: &Word| reading.text.get(word.at.clone()).unwrap_or_default().to_lowercase().replace(['\'', '’'], "");
     let same_clause = |one: &Word, other: &Word| {
-        let (from, to) = if one.at.end <= other.at.start { (one.at.end, other.at.start) } else { (other.at.end, one.at.start) };
-        one.sentence == other.sentence && reading.text.get(from..to).is_some_and(|gap| !gap.contains([',', ';', '(', ')']))
+        let (from, to) =
+            if one.at.end <= other.at.start { (one.at.end, other.at.start) } else { (other.at.end, one.at.start) };
+        one.sentence == other.sentence
+            && reading.text.get(from..to).is_some_and(|gap| !gap.contains([',', ';', '(', ')']))
     };
     let before = reading.words[..index].iter().rev().take(4).take_while(|before| same_clause(before, word));
     let behind = reading.words[index + 1..].iter().take(3).take_while(|behind| same_clause(word, behind));
-    before.chain(behind).any(|other| is_in(DENIALS, &text(other)) || is_in("false unavailable impossible optional", &text(other)))
+    before
+        .chain(behind)
+        .any(|other| is_in(DENIALS, &text(other)) || is_in("false unavailable impossible optional", &text(other)))
 }
 
 /// Which of the field's values the text names.
@@ -129,15 +137,21 @@ fn places(value: &Value, reading: &Reading<'_>) -> Vec<(Range<usize>, f64)> {
     let wanted: Vec<String> = words(&said).iter().map(|word| stem(word)).collect();
     let raw: Vec<String> = words(&said);
     for (index, first) in reading.words.iter().enumerate() {
-        let Some(window) = reading.words.get(index..index + wanted.len()).filter(|window| !window.is_empty()) else { break };
+        let Some(window) = reading.words.get(index..index + wanted.len()).filter(|window| !window.is_empty()) else {
+            break;
+        };
         let at = first.at.start..window[window.len() - 1].at.end;
         let text = reading.text.get(at.clone()).unwrap_or_default();
-        let same = |(word, raw): (&Word, &String)| reading.text.get(word.at.clone()).is_some_and(|text| text.to_lowercase() == *raw);
+        let same = |(word, raw): (&Word, &String)| {
+            reading.text.get(word.at.clone()).is_some_and(|text| text.to_lowercase() == *raw)
+        };
         if text == said {
             found.push((at, 1.0));
         } else if said.chars().count() > 2 && window.iter().zip(&raw).all(same) {
             found.push((at, 0.9));
-        } else if said.chars().count() > 3 && window.iter().zip(&wanted).all(|(word, wanted)| likeness(&word.stem, wanted) > 0.5) {
+        } else if said.chars().count() > 3
+            && window.iter().zip(&wanted).all(|(word, wanted)| likeness(&word.stem, wanted) > 0.5)
+        {
             found.push((at, 0.4));
         }
     }
@@ -152,7 +166,9 @@ fn places(value: &Value, reading: &Reading<'_>) -> Vec<(Range<usize>, f64)> {
                 || !(joined(haystack[..*at].chars().next_back()) || joined(haystack[at + sign.len()..].chars().next()))
         };
         let matches = haystack.match_indices(*sign).map(|(at, _)| at).filter(whole);
-        found.extend(matches.map(|at| (at..at + sign.len(), 0.8)).filter(|(at, _)| reading.text.get(at.clone()).is_some()));
+        found.extend(
+            matches.map(|at| (at..at + sign.len(), 0.8)).filter(|(at, _)| reading.text.get(at.clone()).is_some()),
+        );
     }
     found
 }

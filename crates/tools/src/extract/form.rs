@@ -64,7 +64,8 @@ fn inline(schema: &Value, root: &Value, depth: usize, budget: &mut usize) -> Opt
                 let Value::Object(target) = inline(target, root, depth + 1, budget)? else { return None };
                 plain.extend(target);
             }
-            for (name, value) in fields.iter().filter(|(name, _)| !["$ref", "$defs", "definitions"].contains(&&***name)) {
+            for (name, value) in fields.iter().filter(|(name, _)| !["$ref", "$defs", "definitions"].contains(&&***name))
+            {
                 let is_data = ["enum", "const", "default", "examples", "required"].contains(&&**name);
                 let value = if is_data { value.clone() } else { inline(value, root, depth + 1, budget)? };
                 plain.insert(name.clone(), value);
@@ -89,8 +90,10 @@ fn node(name: &str, schema: &Value, required: bool, outer: &[Cue]) -> Node {
         }
     }
     let mut words = vocabulary::words(name);
+    words.push(words.concat());
     words.reverse();
-    let mut roles = words.iter().map(|word| vocabulary::roles(word).collect::<Vec<_>>()).find(|roles| !roles.is_empty());
+    let mut roles =
+        words.iter().map(|word| vocabulary::roles(word).collect::<Vec<_>>()).find(|roles| !roles.is_empty());
     let format = match text("format") {
         "date" | "date-time" => Some(Role::Date),
         "time" => Some(Role::Time),
@@ -103,7 +106,16 @@ fn node(name: &str, schema: &Value, required: bool, outer: &[Cue]) -> Node {
         roles = Some(vec![format]);
     }
     let form = form(name, &schema, &cues);
-    Node { name: name.to_owned(), description, required, nullable, form, cues, roles: roles.unwrap_or_default(), schema }
+    Node {
+        name: name.to_owned(),
+        description,
+        required,
+        nullable,
+        form,
+        cues,
+        roles: roles.unwrap_or_default(),
+        schema,
+    }
 }
 
 /// The schema without the `null` that it allows.

@@ -98,7 +98,12 @@ pub(super) async fn weigh(
 /// Turns gains into what counts beside the evidence: 0 for the best one, less for the others.
 fn level(row: &mut Row<'_>) {
     let asked = |likely: f64| likely != 0.0;
-    let best = row.choices.iter().map(|choice| choice.likely).filter(|&likely| asked(likely)).fold(f64::NEG_INFINITY, f64::max);
+    let best = row
+        .choices
+        .iter()
+        .map(|choice| choice.likely)
+        .filter(|&likely| asked(likely))
+        .fold(f64::NEG_INFINITY, f64::max);
     for choice in &mut row.choices {
         let behind = if asked(choice.likely) { (best - choice.likely).min(MOST) } else { MOST };
         choice.likely = if best.is_finite() { -WEIGHT * behind } else { 0.0 };
@@ -133,7 +138,8 @@ fn ask(reading: &Reading<'_>, rows: &[Row<'_>], open: &[OpenChoice<'_>], windows
         let mut questions: Vec<(Of, &Node, Vec<String>)> = Vec::new();
         for (index, row) in rows.iter().enumerate() {
             let places = contested(row, window);
-            let texts = places.iter().map(|&place| format!(" {}", row.choices[place].candidate.text(reading.text))).collect();
+            let texts =
+                places.iter().map(|&place| format!(" {}", row.choices[place].candidate.text(reading.text))).collect();
             if places.len() > 1 {
                 questions.push((Of::Row(index, places), row.node, texts));
             }
@@ -160,7 +166,11 @@ fn ask(reading: &Reading<'_>, rows: &[Row<'_>], open: &[OpenChoice<'_>], windows
 fn contested(row: &Row<'_>, window: &Range<usize>) -> Vec<usize> {
     let Some(best) = row.choices.first().map(super::choose::Choice::score) else { return Vec::new() };
     let inside = |&place: &usize| window.contains(&row.choices[place].candidate.at.start);
-    (0..row.choices.len()).filter(inside).take_while(|&place| best - row.choices[place].score() < CLEAR).take(SCORED).collect()
+    (0..row.choices.len())
+        .filter(inside)
+        .take_while(|&place| best - row.choices[place].score() < CLEAR)
+        .take(SCORED)
+        .collect()
 }
 
 fn item(text: &str, label: &str, continuations: Vec<String>) -> ScoreItem {
@@ -173,7 +183,11 @@ fn label(node: &Node) -> String {
     let mut letters = words.chars();
     let name: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
     let name = if name.is_empty() { "Value".to_owned() } else { name };
-    if node.description.is_empty() || node.description.len() > 200 { name } else { format!("{name} ({})", node.description) }
+    if node.description.is_empty() || node.description.len() > 200 {
+        name
+    } else {
+        format!("{name} ({})", node.description)
+    }
 }
 
 /// The text in pieces that the model can read, cut between sentences where that can be.

@@ -20,11 +20,18 @@ static BETWEEN: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"[,;|/]\s+(?:and|or|y|und|et|e)\s+|[,;|]\s+|,|\s+(?:and|or|y|und|et|e|&)\s+|\n+"));
 static BULLET: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[ \t]*(?:[-*•+]|\d{1,2}[.)])[ \t]+"));
 /// What stands between a cue and the first item.
-static OPENING: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?i)^(?:\s*(?:are|is|in|were|include|includes|including|with|of|son|sind|the|:|=|\[|con)\s*)+|^\s+"));
+static OPENING: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?i)^(?:\s*(?:are|is|in|were|include|includes|including|with|of|son|sind|the|:|=|\[|con)\s*)+|^\s+")
+});
 
 /// The items of a list; empty: the text has none. `used` holds places of other fields.
-pub(super) fn items(node: &Node, item: &Node, reading: &Reading<'_>, candidates: &[Candidate], used: &[Range<usize>]) -> Vec<Taken> {
+pub(super) fn items(
+    node: &Node,
+    item: &Node,
+    reading: &Reading<'_>,
+    candidates: &[Candidate],
+    used: &[Range<usize>],
+) -> Vec<Taken> {
     let all = choices(item, reading, candidates);
     let mut places = under_heading(node, reading);
     if places.is_empty() {
@@ -100,7 +107,8 @@ fn of_pairs(node: &Node, reading: &Reading<'_>) -> Vec<Range<usize>> {
 /// The value up to the end of its sentence, or to the next pair.
 fn value_of(reading: &Reading<'_>, value: Range<usize>) -> Range<usize> {
     let end = reading.sentence_at(value.start).end.clamp(value.start, value.end);
-    let next = reading.pairs.iter().map(|pair| pair.value.start).filter(|&start| start > value.start && start < end).min();
+    let next =
+        reading.pairs.iter().map(|pair| pair.value.start).filter(|&start| start > value.start && start < end).min();
     let cut = next.and_then(|next| reading.text.get(value.start..next)?.rfind([',', ';', '(', '|']));
     value.start..cut.map_or(end, |cut| value.start + cut)
 }
@@ -122,7 +130,9 @@ fn behind_cue(node: &Node, reading: &Reading<'_>) -> Vec<Range<usize>> {
     let sentences = reading.sentences.iter().filter(|_| wanted);
     for sentence in sentences {
         let text = &reading.text[sentence.clone()];
-        let start = [" in ", " with ", ": ", " con ", " en ", " aus "].iter().find_map(|word| text.find(word).map(|at| at + word.len()));
+        let start = [" in ", " with ", ": ", " con ", " en ", " aus "]
+            .iter()
+            .find_map(|word| text.find(word).map(|at| at + word.len()));
         let found = split(reading.text, sentence.start + start.unwrap_or(0)..sentence.end);
         let short = |at: &Range<usize>| reading.text[at.clone()].split(' ').count() <= 2;
         if start.is_some() && found.len() > 2 && found.iter().all(short) {
@@ -153,9 +163,14 @@ fn pick(item: &Node, reading: &Reading<'_>, all: &[Choice], places: &[Range<usiz
     let validator = super::compile_part(&item.schema);
     let mut found: Vec<Taken> = Vec::new();
     for place in places {
-        let bare = reading.text.get(place.clone()).and_then(|text| text.find(" (")).map_or(place.clone(), |cut| place.start..place.start + cut);
+        let bare = reading
+            .text
+            .get(place.clone())
+            .and_then(|text| text.find(" ("))
+            .map_or(place.clone(), |cut| place.start..place.start + cut);
         let bare = trimmed(reading.text, bare);
-        let inside = |choice: &&Choice| choice.candidate.at.start >= place.start && choice.candidate.at.end <= place.end;
+        let inside =
+            |choice: &&Choice| choice.candidate.at.start >= place.start && choice.candidate.at.end <= place.end;
         let whole = all.iter().find(|choice| choice.candidate.at == bare).or_else(|| {
             let marked = [Role::Email, Role::Url, Role::Ip, Role::Phone, Role::Date, Role::Time];
             let by_form = !matches!(item.form, Form::Text) || marked.iter().any(|role| item.roles.contains(role));
@@ -206,7 +221,8 @@ fn of_form(item: &Node, reading: &Reading<'_>, all: &[Choice]) -> Vec<Taken> {
         roles if roles.contains(&Role::Code) => Sort::Code,
         _ => Sort::Words,
     };
-    let mut found: Vec<&Choice> = all.iter().filter(|choice| choice.candidate.sort == sort && sort != Sort::Words).collect();
+    let mut found: Vec<&Choice> =
+        all.iter().filter(|choice| choice.candidate.sort == sort && sort != Sort::Words).collect();
     if let Some(pattern) = super::pattern_of(&item.schema) {
         found = all.iter().filter(|choice| pattern.is_match(choice.candidate.text(reading.text))).collect();
     }
@@ -215,7 +231,9 @@ fn of_form(item: &Node, reading: &Reading<'_>, all: &[Choice]) -> Vec<Taken> {
 
 /// Names that stand in a row.
 fn names(reading: &Reading<'_>, all: &[Choice], used: &[Range<usize>]) -> Vec<Taken> {
-    let is_name = |choice: &&Choice| choice.candidate.sort == Sort::Name && !used.iter().any(|used| choice.candidate.overlaps(used));
+    let is_name = |choice: &&Choice| {
+        choice.candidate.sort == Sort::Name && !used.iter().any(|used| choice.candidate.overlaps(used))
+    };
     let mut found: Vec<&Choice> = all.iter().filter(is_name).collect();
     // The shorter ones: `Ana y Luis` is two names.
     found.sort_by_key(|choice| (choice.candidate.at.len(), choice.candidate.at.start));
@@ -224,7 +242,9 @@ fn names(reading: &Reading<'_>, all: &[Choice], used: &[Range<usize>]) -> Vec<Ta
         let text = choice.candidate.text(reading.text);
         let joined = [" and ", " y ", " e ", " und ", " et ", " & "].iter().any(|word| text.contains(word));
         if !joined {
-            single.retain(|other| !(choice.candidate.overlaps(&other.candidate.at) && choice.evidence.fit >= other.evidence.fit));
+            single.retain(|other| {
+                !(choice.candidate.overlaps(&other.candidate.at) && choice.evidence.fit >= other.evidence.fit)
+            });
             if !single.iter().any(|other| other.candidate.overlaps(&choice.candidate.at)) {
                 single.push(choice);
             }

@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::pattern;
+
+mod lines;
 use super::vocabulary::stem;
 
 /// The text of a call, read once for all fields.
@@ -57,8 +59,8 @@ static ENGLISH: LazyLock<Regex> =
 
 /// What stands before a full stop that ends no sentence.
 const ABBREVIATIONS: [&str; 20] = [
-    "mr", "mrs", "ms", "dr", "st", "no", "nr", "prof", "vs", "approx", "tel", "sr", "sra", "inc", "ca", "num", "ext", "fig",
-    "art", "max",
+    "mr", "mrs", "ms", "dr", "st", "no", "nr", "prof", "vs", "approx", "tel", "sr", "sra", "inc", "ca", "num", "ext",
+    "fig", "art", "max",
 ];
 
 impl<'a> Reading<'a> {
@@ -140,6 +142,7 @@ fn pairs(text: &str) -> Vec<Pair> {
         let key = super::vocabulary::words(key.as_str()).iter().map(|word| stem(word)).collect();
         pairs.push(Pair { key, value });
     }
+    pairs.extend(lines::pairs(text));
     pairs.retain(|pair| !pair.key.is_empty() && !pair.value.is_empty());
     pairs
 }
@@ -161,7 +164,7 @@ mod tests {
         let reading = Reading::of(text);
         let found: Vec<(String, &str)> =
             reading.pairs.iter().map(|pair| (pair.key.join(" "), &text[pair.value.clone()])).collect();
-        assert_eq!(found[0], ("du dat".to_owned(), "3 May"));
+        assert_eq!(found[0], ("due dat".to_owned(), "3 May"));
         assert!(found[1].1.starts_with("Gita, repro"), "{found:?}");
         assert!(found[2].1.starts_with("yes. lvl"), "{found:?}");
         assert_eq!(found[3..], [("lvl".to_owned(), "warn"), ("msg".to_owned(), "no way")]);
@@ -169,7 +172,12 @@ mod tests {
 
     #[test]
     fn the_decimal_sign_is_seen() {
-        for (text, comma) in [("1,940.00 and 3.50", false), ("total 119,80 EUR", true), ("Presupuesto 12.300 para el año", true), ("12,480 people", false)] {
+        for (text, comma) in [
+            ("1,940.00 and 3.50", false),
+            ("total 119,80 EUR", true),
+            ("Presupuesto 12.300 para el año", true),
+            ("12,480 people", false),
+        ] {
             assert_eq!(Reading::of(text).decimal_comma, comma, "{text}");
         }
     }

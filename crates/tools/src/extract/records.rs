@@ -116,7 +116,10 @@ fn table(fields: &[Node], reading: &Reading<'_>) -> Findings {
                     break;
                 }
                 for (cell, column) in cells.into_iter().zip(columns) {
-                    let Some((node, taken)) = column.and_then(|node| Some((node, cell_value(node, reading, cell)?))) else { continue };
+                    let Some((node, taken)) = column.and_then(|node| Some((node, cell_value(node, reading, cell)?)))
+                    else {
+                        continue;
+                    };
                     found.insert(format!("/{count}{}", inside("", &node.name)), taken);
                 }
                 count += 1;
@@ -166,7 +169,9 @@ fn cell_value(node: &Node, reading: &Reading<'_>, cell: Range<usize>) -> Option<
         Form::Choice(values) => flags::choice(node, values, &part)?,
         Form::Text => {
             let choices = choose::choices(node, &part, &[find::Candidate::new(0..text.len(), find::Sort::Value)]);
-            let value = choices.first().map_or_else(|| serde_json::Value::String(text.to_owned()), |choice| choice.value.clone());
+            let value = choices
+                .first()
+                .map_or_else(|| serde_json::Value::String(text.to_owned()), |choice| choice.value.clone());
             let valid = super::compile_part(&node.schema).is_none_or(|validator| validator.is_valid(&value));
             valid.then_some(Taken { value, at: 0..text.len() })?
         }

@@ -1,6 +1,8 @@
 //! What field names mean: their words, other words for the same thing, and the kind of value that a name
 //! asks for. English, with Spanish, German and French for the commonest.
 
+use std::sync::LazyLock;
+
 /// What a field's name asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -25,6 +27,8 @@ pub(super) enum Role {
     Symbol,
     Quality,
     Phrase,
+    Product,
+    Job,
 }
 
 /// Words of one meaning. The first role that a name's words have, from the last word to the first, counts.
@@ -37,8 +41,10 @@ const MEANINGS: &[(Role, &str)] = &[
     (Role::Date, "expiry expires expiration expire renewal renew valid"),
     (Role::Date, "start begin from free available starting"),
     (Role::Date, "end ends until through finish"),
-    (Role::Date, "checkin check-in"),
-    (Role::Date, "checkout check-out"),
+    (Role::Date, "checkin arrival from"),
+    (Role::Date, "checkout departure to until"),
+    (Role::Date, "appointment meeting visit termin cita"),
+    (Role::Date, "timestamp ts"),
     (Role::Date, "purchase bought purchased"),
     (Role::Date, "publish published posted released"),
     (Role::Time, "time hour hora uhrzeit heure uhr"),
@@ -51,7 +57,7 @@ const MEANINGS: &[(Role, &str)] = &[
     (Role::Ip, "ip ipv4"),
     (Role::Path, "file path filename filepath datei archivo fichier endpoint route"),
     (Role::Version, "version release"),
-    (Role::Code, "number no nr num numero nummer id code ref reference referencia referenz"),
+    (Role::Code, "number no nr num numero nummer id code ref reference referencia referenz digits digit"),
     (Role::Code, "sku serial tracking iban isbn commit hash sha"),
     (Role::Code, "invoice rechnung factura facture receipt"),
     (Role::Code, "key account seat gate plate"),
@@ -74,7 +80,10 @@ const MEANINGS: &[(Role, &str)] = &[
     (Role::Person, "owner assignee assigned responsable responsible handled verantwortlich zustaendig"),
     (Role::Person, "reporter reported reporting author autor written wrote by"),
     (Role::Person, "contact contacto ansprechpartner kontakt call ask"),
-    (Role::Person, "technician engineer driver referee leader led manager host chair organizer patient doctor passenger speaker guest teacher instructor artist"),
+    (
+        Role::Person,
+        "technician engineer driver referee leader led manager host chair organizer patient doctor passenger speaker guest teacher instructor artist",
+    ),
     (Role::Person, "attendee attendees present participants asistentes participant teilnehmer participants anwesend"),
     (Role::Person, "user username login usuario benutzer"),
     (Role::Group, "company firm empresa unternehmen organization organisation employer business entreprise societe"),
@@ -93,26 +102,57 @@ const MEANINGS: &[(Role, &str)] = &[
     (Role::Street, "address adresse direccion street anschrift"),
     (Role::Symbol, "service component module process logger daemon"),
     (Role::Symbol, "exception error_type exceptiontype"),
-    (Role::Symbol, "function method func funcion funktion"),
+    (Role::Symbol, "function method func funcion funktion in at"),
     (Role::Symbol, "variable parameter column field table host hostname thread package branch repository repo"),
     (Role::Quality, "color colour farbe couleur size grösse groesse material talla"),
-    (Role::Phrase, "title position role job titulo titel cargo"),
-    (Role::Phrase, "problem issue summary message description subject reason betreff asunto motivo grund note comment warning error because"),
+    (Role::Job, "title position role job occupation cargo puesto stelle poste"),
+    (Role::Phrase, "title titulo titel headline name"),
+    (Role::Phrase, "message msg"),
+    (
+        Role::Phrase,
+        "problem issue summary message description subject reason betreff asunto motivo grund note comment warning error because",
+    ),
     (Role::Phrase, "decision goal action follow objetivo ziel topic next task decided agreed"),
-    (Role::Phrase, "product item model producto produkt produit article artikel modelo device"),
-    (Role::Phrase, "browser os platform"),
+    (Role::Product, "product item model producto produkt produit article artikel modelo device"),
+    (Role::Product, "browser os platform vehicle dish course game tool software app"),
 ];
+
+/// [`MEANINGS`] as stems.
+static STEMS: LazyLock<Vec<(Role, Vec<String>)>> =
+    LazyLock::new(|| MEANINGS.iter().map(|(role, list)| (*role, list.split(' ').map(stem).collect())).collect());
 
 /// Words that many names have; what stands beside them says more.
 const COMMON: [&str; 24] = [
-    "date", "number", "id", "name", "time", "amount", "value", "code", "type", "no", "price", "total", "city", "address",
-    "email", "phone", "count", "datum", "fecha", "nummer", "title", "person", "reference", "required",
+    "date",
+    "number",
+    "id",
+    "name",
+    "time",
+    "amount",
+    "value",
+    "code",
+    "type",
+    "no",
+    "price",
+    "total",
+    "city",
+    "address",
+    "email",
+    "phone",
+    "count",
+    "datum",
+    "fecha",
+    "nummer",
+    "title",
+    "person",
+    "reference",
+    "required",
 ];
 
 /// Words that say nothing of a field.
 const EMPTY: [&str; 22] = [
-    "the", "a", "an", "of", "is", "in", "to", "and", "or", "for", "as", "by", "per", "with", "was", "de", "del", "la", "el",
-    "it", "if", "this",
+    "the", "a", "an", "of", "is", "in", "to", "and", "or", "for", "as", "by", "per", "with", "was", "de", "del", "la",
+    "el", "it", "if", "this",
 ];
 
 /// A word that tells where a field's value stands, with how much it says: 0 to 1.
@@ -131,7 +171,9 @@ pub(super) fn words(name: &str) -> Vec<String> {
         if (!letter.is_alphanumeric() || hump) && words.last().is_some_and(|word| !word.is_empty()) {
             words.push(String::new());
         }
-        if letter.is_alphanumeric() && let Some(word) = words.last_mut() {
+        if letter.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
             word.extend(letter.to_lowercase());
         }
         before = letter;
@@ -176,17 +218,17 @@ pub(super) fn likeness(one: &str, other: &str) -> f64 {
     }
     let shared = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
     let shorter = one.len().min(other.len());
-    if shared >= 5 && shared * 4 >= shorter * 3 { 0.6 } else { 0.0 }
+    if shared >= 5 && shared * 3 >= shorter * 2 { 0.6 } else { 0.0 }
 }
 
 /// Every role that a word has; of the longest known ending where it is not known itself.
 pub(super) fn roles(word: &str) -> impl Iterator<Item = Role> {
     let wanted = stem(word);
-    let known = |list: &&(Role, &str), wanted: &str| list.1.split(' ').any(|known| stem(known) == wanted);
-    let ending = |known: &str| known.len() >= 5 && wanted.len() > known.len() + 2 && wanted.ends_with(&stem(known));
-    let mut found: Vec<Role> = MEANINGS.iter().filter(|list| known(list, &wanted)).map(|list| list.0).collect();
+    let ending =
+        |known: &String| known.len() >= 4 && wanted.len() > known.len() + 2 && wanted.ends_with(known.as_str());
+    let mut found: Vec<Role> = STEMS.iter().filter(|list| list.1.contains(&wanted)).map(|list| list.0).collect();
     if found.is_empty() {
-        found.extend(MEANINGS.iter().filter(|list| list.1.split(' ').any(ending)).map(|list| list.0));
+        found.extend(STEMS.iter().filter(|list| list.1.iter().any(ending)).map(|list| list.0));
     }
     found.into_iter()
 }
@@ -194,28 +236,28 @@ pub(super) fn roles(word: &str) -> impl Iterator<Item = Role> {
 /// What tells where the value of a field stands: its words, other words for them, words of its description.
 pub(super) fn cues(name: &str, description: &str) -> Vec<Cue> {
     let mut cues: Vec<Cue> = Vec::new();
-    let mut add = |word: &str, weight: f64| {
-        let stem = stem(word);
-        match cues.iter_mut().find(|cue| cue.stem == stem) {
-            Some(cue) => cue.weight = cue.weight.max(weight),
-            None => cues.push(Cue { stem, weight }),
-        }
+    let mut add = |stem: &str, weight: f64| match cues.iter_mut().find(|cue| cue.stem == *stem) {
+        Some(cue) => cue.weight = cue.weight.max(weight),
+        None => cues.push(Cue { stem: stem.to_owned(), weight }),
     };
-    let own: Vec<String> = words(name).into_iter().filter(|word| !EMPTY.contains(&&**word) || name.len() < 6).collect();
+    let joined = words(name).concat();
+    let one = STEMS.iter().any(|list| list.1.contains(&stem(&joined)));
+    let own = if one { vec![joined] } else { words(name) };
+    let own: Vec<String> = own.into_iter().filter(|word| !EMPTY.contains(&&**word) || name.len() < 6).collect();
     let is_common = |word: &str| COMMON.contains(&word);
     let special = own.iter().any(|word| !is_common(word));
     for word in &own {
         let share = if special && is_common(word) { 0.3 } else { 1.0 };
-        add(word, share);
         let wanted = stem(word);
-        for (_, list) in MEANINGS.iter().filter(|list| list.1.split(' ').any(|known| stem(known) == wanted)) {
-            for other in list.split(' ') {
+        add(&wanted, share);
+        for (_, list) in STEMS.iter().filter(|list| list.1.contains(&wanted)) {
+            for other in list {
                 add(other, share * 0.6);
             }
         }
     }
     for word in words(description).iter().filter(|word| word.len() > 2 && !EMPTY.contains(&&***word)) {
-        add(word, if is_common(word) { 0.2 } else { 0.5 });
+        add(&stem(word), if is_common(word) { 0.2 } else { 0.5 });
     }
     cues
 }
@@ -228,7 +270,9 @@ mod tests {
     fn names_are_split_and_forms_of_a_word_are_one() {
         assert_eq!(words("dueDate"), ["due", "date"]);
         assert_eq!(words("on_vacation-from 2"), ["on", "vacation", "from", "2"]);
-        for (one, other) in [("Attendees", "attendee"), ("Próxima", "proxima"), ("issued", "issue"), ("price", "Prices")] {
+        for (one, other) in
+            [("Attendees", "attendee"), ("Próxima", "proxima"), ("issued", "issue"), ("price", "Prices")]
+        {
             assert_eq!(stem(one), stem(other), "{one} {other}");
         }
         assert!(likeness(&stem("Bestellung"), &stem("bestellnummer")) > 0.5);

@@ -10,23 +10,31 @@ use super::{Candidate, Sort};
 static EMAIL: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}{2,}"));
 static URL: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r#"(?:https?|ftp|wss?|ssh|git)://[^\s<>"'|)\]]+|\bwww\.[^\s<>"'|)\]]+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|io|dev|example|test|invalid|de|es|fr|uk|eu|co)(?:/[^\s<>"'|)\],;]*)?\b/?"#)
+    pattern(
+        r#"(?:https?|ftp|wss?|ssh|git)://[^\s<>"'|)\]]+|\bwww\.[^\s<>"'|)\]]+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|io|dev|example|test|invalid|de|es|fr|uk|eu|co)(?:/[^\s<>"'|)\],;]*)?\b/?"#,
+    )
 });
 static IP: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"\b(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)\b|\b(?:[0-9a-f]{1,4}:){2,7}:?[0-9a-f]{1,4}\b")
+    pattern(
+        r"\b(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)\b|\b(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}\b|\b(?:[0-9a-f]{1,4}:)+(?::[0-9a-f]{1,4})+\b",
+    )
 });
 static PATH: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?:[A-Za-z]:\\|\\\\|~/|\.{0,2}/)[\w.@%+=~{}\\/-]*\w(?:\?[^\s\x22']*)?|\b[\w.-]+(?:/[\w.@-]+)*/[\w.@-]+\.\w{1,6}\b|\b[\w-]+(?:\.[\w-]+)*\.(?:rs|py|js|jsx|ts|tsx|go|java|kt|c|cc|cpp|h|hpp|cs|rb|php|swift|scala|sql|sh|html|css|json|ya?ml|toml|xml|csv|txt|md|pdf|docx?|xlsx?|pptx?|png|jpe?g|gif|svg|zip|gz|tar|log|conf|cfg|ini|lock|exe|dll|so)\b")
+    pattern(
+        r"(?:[A-Za-z]:\\|\\\\|~/|\.{0,2}/)[\w.@%+=~{}\\/-]*\w(?:\?[^\s\x22']*)?|\b[\w.-]+(?:/[\w.@-]+)*/[\w.@-]+\.\w{1,6}\b|\b[\w-]+(?:\.[\w-]+)*\.(?:rs|py|js|jsx|ts|tsx|go|java|kt|c|cc|cpp|h|hpp|cs|rb|php|swift|scala|sql|sh|html|css|json|ya?ml|toml|xml|csv|txt|md|pdf|docx?|xlsx?|pptx?|png|jpe?g|gif|svg|zip|gz|tar|log|conf|cfg|ini|lock|exe|dll|so)\b",
+    )
 });
 static PHONE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?:\+|\b00|\(\+?)?\d[\d()]*(?:[ ./-]?\(?\d+\)?){1,7}"));
-static VERSION: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"\b[vV]?(?P<version>\d+(?:\.\d+){2,3}(?:[-+][0-9A-Za-z.-]*[0-9A-Za-z])?)\b|\b[vV](?P<short>\d+(?:\.\d+)?)\b"));
+static VERSION: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"\b[vV]?(?P<version>\d+(?:\.\d+){2,3}(?:[-+][0-9A-Za-z.-]*[0-9A-Za-z])?)\b|\b[vV](?P<short>\d+(?:\.\d+)?)\b",
+    )
+});
 static CODE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"[\p{L}\p{N}]+(?:[-_/.][\p{L}\p{N}]+)*|\b[A-Z]{2}\d{2}(?: ?[0-9A-Z]{4}){2,7}(?: ?[0-9A-Z]{1,4})?\b")
 });
-static SPACED_CODE: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"\b[A-Z]{2}\d{2}(?: [0-9A-Z]{4}){2,7}(?: [0-9A-Z]{1,4})?\b|\b[A-Z]{2,3} \d{2,5}\b")
-});
+static SPACED_CODE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"\b[A-Z]{2}\d{2}(?: [0-9A-Z]{4}){2,7}(?: [0-9A-Z]{1,4})?\b|\b[A-Z]{2,3} \d{2,5}\b"));
 
 /// E-mail addresses, URLs, IP addresses, paths; the first kind that fits a place has it.
 pub(super) fn addresses(text: &str) -> Vec<Candidate> {
@@ -34,7 +42,8 @@ pub(super) fn addresses(text: &str) -> Vec<Candidate> {
     for (form, sort) in [(&EMAIL, Sort::Email), (&URL, Sort::Url), (&IP, Sort::Ip), (&PATH, Sort::Path)] {
         for place in form.find_iter(text) {
             let before = text[..place.start()].chars().next_back();
-            let inside_word = before.is_some_and(|letter| letter.is_alphanumeric() || letter == '<' && sort == Sort::Path);
+            let inside_word =
+                before.is_some_and(|letter| letter.is_alphanumeric() || letter == '<' && sort == Sort::Path);
             let at = super::trimmed(text, place.range());
             if at.is_empty() || (sort == Sort::Path && (inside_word || !is_path(&text[at.clone()]))) {
                 continue;
@@ -69,7 +78,8 @@ pub(super) fn phones(text: &str) -> Vec<Candidate> {
             let inside = before.is_some_and(|c| c.is_alphanumeric() || "-_.#$€£".contains(c))
                 || after.is_some_and(|c| c.is_alphanumeric() || c == '_');
             let digits = place.as_str().chars().filter(char::is_ascii_digit).count();
-            let signs = place.as_str().contains([' ', '-', '(', '/', '+']);
+            let slashed = place.as_str().contains('/') && !place.as_str().starts_with(['+', '(', '0']);
+            let signs = !slashed && place.as_str().contains([' ', '-', '(', '/', '+']);
             let international = place.as_str().starts_with(['+', '(']) || place.as_str().starts_with("00");
             let least = if international || place.as_str().contains('-') { 7 } else { 8 };
             let sentence = place.as_str().contains(". ");

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::super::pattern;
-use super::super::reading::Reading;
+use super::super::reading::{Reading, Word};
 use super::{Candidate, Sort, trimmed};
 
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
@@ -15,16 +15,28 @@ static NAME: LazyLock<Regex> = LazyLock::new(|| {
         r"(?:(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Sra|Hr|Fr)\.? )?(?:\p{Lu}\.[ -]?)*\p{Lu}[\p{L}\p{N}’'-]*(?:(?: (?:&|de|del|de la|la|von|van|der|den|of|du|y|e|et|and|the) | & | |-)(?:\p{Lu}\. ?)*\p{Lu}[\p{L}\p{N}’'-]*)*(?: S\.[AL]\.| Ltd\.?| Inc\.?| Co\.)?(?: \d{1,4}\b)?",
     )
 });
-static QUOTED: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r#""(?P<a>[^"\n]{1,200})"|“(?P<b>[^”\n]{1,200})”|«(?P<c>[^»\n]{1,200})»|„(?P<d>[^“”\n]{1,200})[“”]|`(?P<e>[^`\n]{1,200})`|(?:^|[\s(=:])'(?P<f>[^'\n]{1,200})'"#));
+static QUOTED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r#""(?P<a>[^"\n]{1,200})"|“(?P<b>[^”\n]{1,200})”|«(?P<c>[^»\n]{1,200})»|„(?P<d>[^“”\n]{1,200})[“”]|`(?P<e>[^`\n]{1,200})`|(?:^|[\s(=:])'(?P<f>[^'\n]{1,200})'"#,
+    )
+});
 /// Where words of a chunk end.
 static BREAK: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r#"[,;:!?](?:\s|$)|\.(?:\s|$)|[()\[\]|"“”\n\t]+|\s[-–—]\s|\s(?:and|y|und|et|but|because)\s"#)
 });
 /// Small words that begin a phrase and are no part of a value.
 static LEAD: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)^(?:the|a|an|in|on|at|to|from|by|for|of|with|is|was|are|near|via|into|und|el|la|los|las|de|del|en|con|para|por|der|die|das|von|mit|nach|bei|am|im|le|les|du|des|pour|à|avec|my|our|your|their|his|her|this|these|please|we|i|it|they|only) ")
+    pattern(
+        r"(?i)^(?:the|a|an|in|on|at|to|from|by|for|of|with|is|was|are|near|via|into|und|el|la|los|las|de|del|en|con|para|por|der|die|das|von|mit|nach|bei|am|im|le|les|du|des|pour|à|avec|my|our|your|their|his|her|this|these|please|we|i|it|they|only) ",
+    )
 });
+
+/// Words that neither begin nor end a value.
+const SMALL: &str = "the a an in on at to from by for of with is was are and or but her his its my our no not has hav will be \
+    as it we i el la los las de del en con para por y der die das von mit und am zum le les du des et pour";
+
+/// Words before a thing.
+const ARTICLES: &str = "the a an my our your this these el la los las un una der die das ein eine einen le les une du";
 
 /// Longest text of a candidate without a form of its own, in bytes.
 const LONGEST: usize = 240;
@@ -35,19 +47,24 @@ pub(super) fn names(reading: &Reading<'_>) -> Vec<Candidate> {
     let text = reading.text;
     let mut found = Vec::new();
     for place in NAME.find_iter(text) {
-        let inside = text[..place.start()].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '.');
+        let inside =
+            text[..place.start()].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '.');
         if inside || place.len() > LONGEST {
             continue;
         }
         let mut add = |at: Range<usize>| {
-            let at = trimmed(text, at);
+            let at = named(text, trimmed(text, at));
             if !at.is_empty() {
                 found.push(Candidate::new(at, Sort::Name));
             }
         };
         add(place.range());
         let name = place.as_str();
-        if reading.begins_sentence(place.start()) && let Some(space) = name.find(' ') {
+        let verb = name.split(' ').next().is_some_and(|word| word.ends_with("ing") || word.ends_with("ed"));
+        if verb
+            && reading.begins_sentence(place.start())
+            && let Some(space) = name.find(' ')
+        {
             add(place.start() + space + 1..place.end());
         }
         if let Some(cut) = name.rfind(' ').filter(|&cut| name[cut + 1..].starts_with(|c: char| c.is_ascii_digit())) {
@@ -63,9 +80,43 @@ pub(super) fn names(reading: &Reading<'_>) -> Vec<Candidate> {
     found
 }
 
+/// Words with a capital that are no part of a name.
+const NO_NAMES: &str = "hi hello dear hey contact call text from the for at in on wanted selling thank thanks best kind regards cheers \
+    our my we i a an it this that please to by with subject date re fwd your you if when and or no not yes total price note new only \
+    free used also next last monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun january february \
+    march april may june july august september october november december el la los las un una der die das ein eine le les \
+    hola hallo bonjour gracias saludos atentamente reported updated attendees owner patient passenger invoice order status \
+    reference ticket ordered error warn info debug get post put delete http pm am id";
+
+fn is_no_name(word: &str) -> bool {
+    let word = word.to_lowercase();
+    NO_NAMES.split(' ').any(|known| known == word) || super::numbers::is_currency(&word)
+}
+
+/// The place without words at its beginning that are no part of a name; empty when none is.
+fn named(text: &str, at: Range<usize>) -> Range<usize> {
+    let mut at = at;
+    loop {
+        let first = text[at.clone()].split(' ').next().unwrap_or_default();
+        let word = first.trim_end_matches(['.', ',']).to_lowercase();
+        let dull = is_no_name(&word);
+        // `The Salt Road` is a name; `The` is none.
+        let article = ["the", "la", "el", "los", "las", "le", "les", "der", "die", "das", "new"].contains(&&*word)
+            && at.len() > first.len();
+        if !dull || article || first.is_empty() {
+            return at;
+        }
+        at = trimmed(text, at.start + first.len()..at.end);
+        if !text[at.clone()].starts_with(char::is_uppercase) {
+            return at.start..at.start;
+        }
+    }
+}
+
 /// What stands between quotes.
 pub(super) fn quoted(text: &str) -> Vec<Candidate> {
-    let inner = QUOTED.captures_iter(text).filter_map(|captures| captures.iter().skip(1).flatten().next().map(|m| m.range()));
+    let inner =
+        QUOTED.captures_iter(text).filter_map(|captures| captures.iter().skip(1).flatten().next().map(|m| m.range()));
     inner.map(|at| Candidate::new(trimmed(text, at), Sort::Quoted)).collect()
 }
 
@@ -92,7 +143,13 @@ fn ends(reading: &Reading<'_>, value: Range<usize>) -> Vec<usize> {
     for sign in [", ", "; ", " (", " <", " | ", ") ", "),", ")."] {
         ends.extend(slice.find(sign).map(|cut| value.start + cut));
     }
-    if let Some(next) = reading.pairs.iter().filter(|pair| value.contains(&pair.value.start) && pair.value.start > value.start).map(|pair| pair.value.start).min() {
+    if let Some(next) = reading
+        .pairs
+        .iter()
+        .filter(|pair| value.contains(&pair.value.start) && pair.value.start > value.start)
+        .map(|pair| pair.value.start)
+        .min()
+    {
         // Another pair begins inside: the value ends before its key.
         ends.retain(|&end| end <= next);
         let cut = text[value.start..next].rfind([',', ';', '.', '(', '|']).map(|cut| value.start + cut);
@@ -122,13 +179,26 @@ pub(super) fn chunks(reading: &Reading<'_>) -> Vec<Candidate> {
                 if at.is_empty() || at.len() > LONGEST {
                     break;
                 }
-                found.push(Candidate::new(at.clone(), Sort::Chunk));
+                if text[at.clone()].contains(' ') || !is_no_name(&text[at.clone()]) {
+                    found.push(Candidate::new(at.clone(), Sort::Chunk));
+                }
                 let Some(lead) = LEAD.find(&text[at.clone()]) else { break };
                 at.start += lead.end();
             }
         }
     }
     found
+}
+
+/// What articles and their like stand before: `the hiking boots`.
+pub(in super::super) fn things(reading: &Reading<'_>) -> Vec<Candidate> {
+    let is_article = |word: &&Word| {
+        reading
+            .text
+            .get(word.at.clone())
+            .is_some_and(|text| ARTICLES.split(' ').any(|known| known == text.to_lowercase()))
+    };
+    reading.words.iter().filter(is_article).flat_map(|word| words_behind(reading, word.at.end)).collect()
 }
 
 /// The words behind a place: one, two, three, four of them, up to the next punctuation.
@@ -139,5 +209,15 @@ pub(in super::super) fn words_behind(reading: &Reading<'_>, place: usize) -> Vec
     let first = reading.word_at(place);
     let words = reading.words[first..].iter().take(4).take_while(|word| word.at.end <= piece);
     let Some(start) = reading.words.get(first).map(|word| word.at.start) else { return Vec::new() };
-    words.map(|word| Candidate::new(start..word.at.end, Sort::Words)).collect()
+    let is_small = |word: &Word| SMALL.split(' ').any(|small| small == word.stem);
+    let ends_token = |word: &&Word| {
+        let mut rest = text[word.at.end..].chars();
+        !(rest.next().is_some_and(|letter| "/-_.@:#+".contains(letter))
+            && rest.next().is_some_and(char::is_alphanumeric))
+    };
+    let words: Vec<&Word> = words.collect();
+    let first = words.iter().position(|word| !is_small(word)).unwrap_or(words.len());
+    let start = words.get(first).map_or(start, |word| word.at.start);
+    let ends = words[first..].iter().copied().filter(ends_token).filter(|word| !is_small(word));
+    ends.map(|word| Candidate::new(start..word.at.end, Sort::Words)).collect()
 }

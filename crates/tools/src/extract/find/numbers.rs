@@ -27,10 +27,14 @@ pub(in super::super) struct Quantity {
 }
 
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"\d{1,3}(?:[ \u{a0}\u{202f}']\d{3})+(?:[.,]\d{1,2})?\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d+(?:[.,]\d+)?")
+    pattern(
+        r"\d{1,3}(?:[\u{a0}\u{202f}']\d{3})+(?:[.,]\d{1,2})?\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d+(?:[.,]\d+)?",
+    )
 });
 static SPELLED: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|deux|trois|quatre|cinq|huit|neuf|dix)\b")
+    pattern(
+        r"(?i)\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|deux|trois|quatre|cinq|huit|neuf|dix)\b",
+    )
 });
 const SPELLINGS: [(&str, f64); 12] = [
     ("one", 1.0),
@@ -74,9 +78,9 @@ pub(in super::super) const CURRENCIES: [(&str, &str); 22] = [
 ];
 
 const UNITS: [&str; 48] = [
-    "ms", "s", "sec", "min", "h", "hrs", "kg", "g", "mg", "lb", "lbs", "oz", "km", "m", "cm", "mm", "in", "ft", "mi", "l", "ml",
-    "kwh", "kw", "w", "v", "a", "mah", "gb", "mb", "kb", "tb", "gib", "mib", "kib", "b", "px", "dpi", "hz", "khz", "mhz",
-    "ghz", "m2", "m²", "m3", "c", "f", "°c", "°f",
+    "ms", "s", "sec", "min", "h", "hrs", "kg", "g", "mg", "lb", "lbs", "oz", "km", "m", "cm", "mm", "in", "ft", "mi",
+    "l", "ml", "kwh", "kw", "w", "v", "a", "mah", "gb", "mb", "kb", "tb", "gib", "mib", "kib", "b", "px", "dpi", "hz",
+    "khz", "mhz", "ghz", "m2", "m²", "m3", "c", "f", "°c", "°f",
 ];
 
 pub(in super::super) fn is_currency(word: &str) -> bool {
@@ -120,18 +124,27 @@ fn written(text: &str, at: std::ops::Range<usize>, decimal_comma: bool) -> Optio
     }
     let (unit, inside, length) = unit_behind(text, at.end);
     let next = after.chars().next();
-    let suffix = after.starts_with("st ") || after.starts_with("nd ") || after.starts_with("rd ") || after.starts_with("th ");
+    let suffix =
+        after.starts_with("st ") || after.starts_with("nd ") || after.starts_with("rd ") || after.starts_with("th ");
     if next.is_some_and(|letter| letter.is_alphabetic() || letter == '_') && !inside && !suffix {
         return None;
     }
     let negative = last == Some('-') || last == Some('−');
     let sign = last.map_or(0, char::len_utf8);
-    let alone = before[..before.len() - sign].chars().next_back().is_none_or(|letter| letter.is_whitespace() || "([:=$€£".contains(letter));
+    let alone = before[..before.len() - sign]
+        .chars()
+        .next_back()
+        .is_none_or(|letter| letter.is_whitespace() || "([:=$€£".contains(letter));
     let magnitude = value_of(&text[at.clone()], decimal_comma)?;
     let (value, start) = if negative && alone { (-magnitude, at.start - sign) } else { (magnitude, at.start) };
-    let word_before = text[..start].trim_end().rsplit(|letter: char| letter.is_whitespace() || letter == '(').next().unwrap_or_default();
+    let word_before = text[..start]
+        .trim_end()
+        .rsplit(|letter: char| letter.is_whitespace() || letter == '(')
+        .next()
+        .unwrap_or_default();
     let symbol_before = word_before.chars().next_back().map(String::from).filter(|sign| is_currency(sign));
-    let money_after = after.trim_start().split(|c: char| !c.is_alphabetic() && !"€$£¥₹".contains(c)).next().unwrap_or_default();
+    let money_after =
+        after.trim_start().split(|c: char| !c.is_alphabetic() && !"€$£¥₹".contains(c)).next().unwrap_or_default();
     let number = Quantity {
         value,
         money: symbol_before.is_some() || is_currency(word_before) || is_currency(money_after),
@@ -148,7 +161,8 @@ fn written(text: &str, at: std::ops::Range<usize>, decimal_comma: bool) -> Optio
 /// The stem of the word behind a number, whether it is joined to it, and how long it is.
 fn unit_behind(text: &str, end: usize) -> (Option<String>, bool, usize) {
     let after = &text[end..];
-    let joined: String = after.chars().take_while(|letter| letter.is_alphanumeric() || "°²".contains(*letter)).collect();
+    let joined: String =
+        after.chars().take_while(|letter| letter.is_alphanumeric() || "°²".contains(*letter)).collect();
     if is_unit(&joined) {
         return (Some(stem(&joined)), true, joined.len());
     }

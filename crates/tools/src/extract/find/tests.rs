@@ -42,7 +42,7 @@ fn numbers_have_values_units_and_signs() {
         ("1.284,50 EUR", 1284.5, true, Some("eur")),
         ("about 12,480 people", 12480.0, false, Some("peopl")),
         ("is -17.5 C", -17.5, false, Some("c")),
-        ("took 8450ms", 8450.0, false, Some("m")),
+        ("took 8450ms", 8450.0, false, Some("ms")),
         ("NOK 2,199 fare", 2199.0, true, Some("far")),
         ("has two doors", 2.0, false, Some("door")),
         ("sshd[2210]", 2210.0, false, None),
@@ -62,10 +62,22 @@ fn numbers_have_values_units_and_signs() {
 fn marks_are_told_by_their_signs() {
     for (text, sort, quotes) in [
         ("mail <zoe@plum.example>.", Sort::Email, vec!["zoe@plum.example"]),
-        ("see https://shop.example/a?b=1, www.altmark.example", Sort::Url, vec!["https://shop.example/a?b=1", "www.altmark.example"]),
+        (
+            "see https://shop.example/a?b=1, www.altmark.example",
+            Sort::Url,
+            vec!["https://shop.example/a?b=1", "www.altmark.example"],
+        ),
         ("from 192.0.2.15 - x", Sort::Ip, vec!["192.0.2.15"]),
-        ("GET /api/v2/orders HTTP, \"jobs/sync.py\", (src/theme.js:9:3)", Sort::Path, vec!["/api/v2/orders", "jobs/sync.py", "src/theme.js"]),
-        ("call 555-0163 or +61 2 5550 3388 or (01) 555 0173.", Sort::Phone, vec!["555-0163", "+61 2 5550 3388", "(01) 555 0173"]),
+        (
+            "GET /api/v2/orders HTTP, \"jobs/sync.py\", (src/theme.js:9:3)",
+            Sort::Path,
+            vec!["/api/v2/orders", "jobs/sync.py", "src/theme.js"],
+        ),
+        (
+            "call 555-0163 or +61 2 5550 3388 or (01) 555 0173.",
+            Sort::Phone,
+            vec!["555-0163", "+61 2 5550 3388", "(01) 555 0173"],
+        ),
         ("v2.19.3 and 1.12.0", Sort::Version, vec!["2.19.3", "1.12.0"]),
         ("no. A-3391, TX-66120, 2025/0417", Sort::Code, vec!["A-3391", "TX-66120", "2025/0417"]),
         ("[search-indexer] write_rows json.Error", Sort::Symbol, vec!["search-indexer", "write_rows", "json.Error"]),
@@ -86,7 +98,13 @@ fn names_come_whole_and_in_parts() {
 
 #[test]
 fn ends_are_trimmed_and_brackets_closed() {
-    for (text, expected) in [(" (#77) ", "#77"), ("dark theme (#77", "dark theme"), ("Duero S.L.", "Duero S.L."), ("\"x\".", "x"), (" - ", "")] {
+    for (text, expected) in [
+        (" (#77) ", "#77"),
+        ("dark theme (#77", "dark theme"),
+        ("Duero S.L.", "Duero S.L."),
+        ("\"x\".", "x"),
+        (" - ", ""),
+    ] {
         assert_eq!(&text[trimmed(text, 0..text.len())], expected, "{text}");
     }
 }
