@@ -1,20 +1,41 @@
 //! `extract`: data from a text, in the form of the caller's JSON Schema.
+//!
+//! Values are taken from the text, not written by the model: candidates are found by their form
+//! (`extract/find.rs`), weighed by what stands near them (`extract/evidence.rs`) and by how likely the model
+//! finds them behind the field's name (`extract/likelihood.rs`), and given to the fields, the surest first
+//! (`extract/choose.rs`). Where that is not possible the model writes the whole data
+//! (`extract/by_prompt.rs`). What is returned is always checked against the schema.
+
+use std::ops::Range;
 
 use async_trait::async_trait;
 use jsonschema::Validator;
 use lla_protocol::FieldError;
-use lla_protocol::openai::FinishReason;
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::call::{Call, Question};
+use crate::call::Call;
 use crate::error::ToolError;
 use crate::source;
 use crate::tool::Tool;
 
-/// Most tokens of the data.
-const MAX_TOKENS: u32 = 1024;
+mod by_prompt;
+mod by_values;
+mod choose;
+mod evidence;
+mod fill;
+mod find;
+mod flags;
+mod form;
+mod likelihood;
+mod lists;
+mod reading;
+mod records;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
 
 /// See [`Tool::DESCRIPTION`].
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +51,7 @@ pub struct Params {
     /// A file to take data from instead of `text`, or a pattern such as `notes/*.md`; only inside the allowed folders.
     #[schemars(length(min = 1, max = 4096))]
     pub path: Option<String>,
-    /// The form of the data: a JSON Schema of type object, with `properties`.
+    /// The form of the data: a JSON Schema of type object, with `properties`. Names and descriptions of the fields say what is looked for.
     #[schemars(extend("minProperties" = 1))]
     pub schema: Map<String, Value>,
     /// What to look for, in words, where names and descriptions of the schema do not say it.
@@ -41,11 +62,11 @@ pub struct Params {
 /// The result of `extract`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Extracted {
-    /// The data; always valid against `schema`.
+    /// The data; always valid against `schema`. What the text does not say is null or absent where the schema allows that.
     pub data: Value,
     /// Where each value stands in the text, by its place in the data.
     pub spans: Vec<Span>,
-    /// Places of values that do not stand in the text: the model may have made them up.
+    /// Places of values that do not stand in the text: the schema demands a value and nothing was found, or the model has made it up.
     pub not_found: Vec<String>,
 }
 
@@ -58,8 +79,17 @@ pub struct Span {
     pub start: usize,
     /// Where it ends: the first character after it.
     pub end: usize,
-    /// The text there.
+    /// The text there, as written; the value may be its normal form (a number, an ISO date, a word of an enum).
     pub quote: String,
+}
+
+impl Span {
+    /// The span of a place in bytes.
+    fn of(pointer: &str, at: Range<usize>, text: &str) -> Self {
+        let quote = text.get(at.clone()).unwrap_or_default();
+        let start = text.get(..at.start).map_or(0, |before| before.chars().count());
+        Self { pointer: pointer.to_owned(), start, end: start + quote.chars().count(), quote: quote.to_owned() }
+    }
 }
 
 #[async_trait]
@@ -76,94 +106,69 @@ impl Tool for Extract {
     async fn run(&self, params: Params, call: &Call) -> Result<Extracted, ToolError> {
         let validator = compile(&params.schema)?;
         let text = source::text(call, params.text, params.path.as_deref()).await?;
-        let data = by_prompt(&params.schema, params.instructions.as_deref(), &text, call).await?;
-        if !validator.is_valid(&data) {
-            return Err(unusable("the model's answer does not fit 'schema'"));
-        }
-        let (spans, not_found) = locate(&data, &text);
-        Ok(Extracted { data, spans, not_found })
+        let instructions = params.instructions.as_deref();
+        let found = match form::read(&params.schema) {
+            Some(root) => by_values::extract(&root, instructions, &text, &params.schema, call).await?,
+            None => {
+                let data = by_prompt::ask(&params.schema, instructions, &text, call).await?.unwrap_or(Value::Null);
+                let (spans, not_found) = by_prompt::locate(&data, &text);
+                Extracted { data, spans, not_found }
+            }
+        };
+        valid(found, &params.schema, &validator)
     }
+}
+
+/// Makes sure that the data is valid; what had to be changed for that is not in the text.
+fn valid(found: Extracted, schema: &Map<String, Value>, validator: &Validator) -> Result<Extracted, ToolError> {
+    if validator.is_valid(&found.data) {
+        return Ok(found);
+    }
+    let schema = Value::Object(schema.clone());
+    let Some((data, changed)) = fill::repaired(found.data, &schema, validator) else {
+        let message = "no data could be found or made that is valid against it: simplify it, or allow null";
+        return Err(FieldError::new("schema", "unsupported_schema", message).into());
+    };
+    let is_changed = |pointer: &str| {
+        changed
+            .iter()
+            .any(|place| pointer.strip_prefix(&**place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    };
+    let spans = found.spans.into_iter().filter(|span| !is_changed(&span.pointer)).collect();
+    let kept = found.not_found.into_iter().filter(|pointer| !is_changed(pointer));
+    let mut not_found: Vec<String> = kept.chain(changed.iter().cloned()).collect();
+    not_found.dedup();
+    Ok(Extracted { data, spans, not_found })
 }
 
 fn compile(schema: &Map<String, Value>) -> Result<Validator, FieldError> {
     if schema.get("type").is_some_and(|kind| kind != "object") {
         return Err(FieldError::new("schema.type", "invalid_value", "must be \"object\""));
     }
-    // Formats and lengths that can not be had are found out by the model's side; here only whether the
-    // schema is one. References to other documents are not followed.
-    jsonschema::draft202012::new(&Value::Object(schema.clone()))
+    // References to other documents are not followed.
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(&Value::Object(schema.clone()))
         .map_err(|error| FieldError::new("schema", "invalid_schema", &format!("is no JSON Schema: {error}")))
 }
 
-/// Asks for the data in a prompt, with the schema as the form of the answer.
-async fn by_prompt(
-    schema: &Map<String, Value>,
-    instructions: Option<&str>,
-    text: &str,
-    call: &Call,
-) -> Result<Value, ToolError> {
-    let schema = Value::Object(schema.clone());
-    let instructions = instructions.map(|words| format!("{words}\n\n")).unwrap_or_default();
-    let question = Question {
-        system: "You extract structured data from text. You answer with JSON only.",
-        user: format!(
-            "Extract the fields described by this JSON schema from the text. Copy values exactly as they appear in \
-             the text. Use null for a nullable field that the text does not mention.\n\n{instructions}Schema:\n\
-             {schema}\n\nText:\n\"\"\"\n{text}\n\"\"\"\n\nJSON:"
-        ),
-        schema: Some(schema),
-        max_tokens: MAX_TOKENS,
-    };
-    let answer = call.ask(question).await?;
-    if answer.finish == FinishReason::Length {
-        return Err(unusable("the model's answer was cut at its longest length"));
-    }
-    serde_json::from_str(&answer.text).map_err(|_| unusable("the model's answer is no JSON"))
+/// The validator of a field; `None` when it has none of its own.
+fn compile_part(schema: &Value) -> Option<Validator> {
+    jsonschema::options().should_validate_formats(true).build(schema).ok()
 }
 
-fn unusable(message: &str) -> ToolError {
-    lla_inference::Error::upstream("extract", message).into()
+/// The pattern of a field, to be looked for anywhere in a text.
+fn pattern_of(schema: &Value) -> Option<Regex> {
+    let written = schema.get("pattern")?.as_str()?;
+    let bare = written.strip_prefix('^').unwrap_or(written);
+    let bare = bare.strip_suffix('$').unwrap_or(bare);
+    // A caller's pattern must not be able to take the memory.
+    let built = regex::RegexBuilder::new(bare).size_limit(1 << 20).build().ok()?;
+    (!built.is_match("")).then_some(built)
 }
 
-/// Finds every string and number of the data in the text.
-fn locate(data: &Value, text: &str) -> (Vec<Span>, Vec<String>) {
-    let (mut spans, mut missing) = (Vec::new(), Vec::new());
-    walk(data, "", &mut |pointer, value| match find(text, value) {
-        Some((at, quote)) => {
-            let start = text[..at].chars().count();
-            let end = start + quote.chars().count();
-            spans.push(Span { pointer: pointer.to_owned(), start, end, quote: quote.to_owned() });
-        }
-        None => missing.push(pointer.to_owned()),
-    });
-    (spans, missing)
-}
-
-fn walk(value: &Value, pointer: &str, visit: &mut dyn FnMut(&str, &str)) {
-    match value {
-        Value::String(text) if !text.is_empty() => visit(pointer, text),
-        Value::Number(number) => visit(pointer, &number.to_string()),
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                walk(item, &format!("{pointer}/{index}"), visit);
-            }
-        }
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                let name = name.replace('~', "~0").replace('/', "~1");
-                walk(field, &format!("{pointer}/{name}"), visit);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Byte offset and words of `value` in `text`, as written or in other letter case.
-fn find<'a>(text: &'a str, value: &str) -> Option<(usize, &'a str)> {
-    if let Some(at) = text.find(value) {
-        return Some((at, &text[at..at + value.len()]));
-    }
-    let same = |window: &str| window.eq_ignore_ascii_case(value);
-    text.char_indices()
-        .find_map(|(at, _)| text.get(at..at + value.len()).filter(|window| same(window)).map(|w| (at, w)))
+/// A pattern of ours.
+#[expect(clippy::expect_used, reason = "every pattern is built by a test")]
+fn pattern(written: &str) -> Regex {
+    Regex::new(written).expect("a pattern of ours")
 }

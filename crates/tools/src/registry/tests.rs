@@ -141,7 +141,11 @@ async fn every_result_fits_its_schema_and_carries_its_costs() {
         ("classify", json!({"text": "t", "labels": {"a": "", "b": "x"}}), r#"{"label": "b"}"#),
         ("classify", json!({"text": "t", "labels": ["a", "b"], "multi_label": true}), r#"{"labels": ["b", "a"]}"#),
         ("classify", json!({"text": "t", "labels": ["a", "b"]}), "nonsense"),
-        ("extract", json!({"text": "Bo is 7", "schema": {"properties": {"n": {"type": "integer"}}}}), r#"{"n": 7}"#),
+        (
+            "extract",
+            json!({"text": "Bo is 7, Al is 8", "schema": {"properties": {"n": {"type": "integer"}}}}),
+            r#"{"n": 7}"#,
+        ),
         ("summarize", json!({"text": "t", "max_words": 5, "path": null, "style": null}), "one two three four five six"),
         ("rewrite", json!({"text": "keep 7 now", "instruction": "As a poem.", "keep": ["7", "now"]}), "now 8"),
     ];

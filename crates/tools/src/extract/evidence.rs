@@ -1,0 +1,477 @@
+//! How well a candidate fits a field, by what can be seen: its form, and the field's words near it.
+
+use super::find::Candidate;
+use super::find::Sort::{
+    self, Chunk, Code, Date, Email, Ip, Name, Number, Path, Phone, Quoted, Symbol, Time, Url, Value, Version, Words,
+};
+use super::find::numbers::Quantity;
+use super::form::{Form, Node};
+use super::reading::Reading;
+use super::vocabulary::{self, Role, likeness};
+
+/// What was seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Evidence {
+    /// The field is named by the key of the pair whose value this is: 0 to 1.
+    pub(super) key: f64,
+    /// The field's words stand near: 0 to about 1.
+    pub(super) near: f64,
+    /// The form is what the field's name asks for: -1 to 1.
+    pub(super) fit: f64,
+    /// Small signs for this kind of value.
+    pub(super) signs: f64,
+}
+
+impl Evidence {
+    /// All together; above about 3 a field is named in the text.
+    pub(super) fn score(self) -> f64 {
+        4.0 * self.key + 3.0 * self.near + 2.0 * self.fit + self.signs
+    }
+
+    /// Whether the text says that this is the field.
+    pub(super) fn names_the_field(self) -> bool {
+        self.key >= 0.45 || self.near >= 0.4
+    }
+}
+
+/// Units with what names say for them; stems.
+const UNITS: [&[&str]; 19] = [
+    &["m", "meter", "metr"],
+    &["ms", "millisecond", "milli"],
+    &["s", "sec", "second"],
+    &["min", "minut"],
+    &["h", "hr", "hour"],
+    &["kg", "kilogram", "kilo"],
+    &["g", "gram"],
+    &["l", "liter", "litr"],
+    &["w", "watt", "power"],
+    &["km", "kilometer"],
+    &["cm", "centimeter"],
+    &["m2", "area", "m²", "sqm"],
+    &["c", "°c", "celsiu", "temperatur", "degr"],
+    &["gb", "gigabyt"],
+    &["mb", "megabyt"],
+    &["v", "volt"],
+    &["day", "dia", "tag"],
+    &["person", "people", "guest", "pax"],
+    &["mah", "battery", "capac"],
+];
+
+/// What a letter ends with, before the name; stems.
+const SIGNED: [&str; 14] = [
+    "regard",
+    "thank",
+    "cheer",
+    "best",
+    "sincerely",
+    "grus",
+    "grusse",
+    "saludo",
+    "atentament",
+    "you",
+    "cordialement",
+    "wish",
+    "yours",
+    "greet",
+];
+
+/// What a person does for a living.
+const OCCUPATIONS: &str = "engineer manager director directora auditor head lead officer analyst developer designer consultant \
+    assistant coordinator specialist president ceo cto cfo coo vp teacher professor nurse technician leiter leiterin jefe jefa \
+    gerente ingeniero ingeniera directeur directrice editor architect accountant buyer representative scientist researcher \
+    intern barista chef driver clerk baker librarian cook electrician plumber carpenter mechanic secretary administrator \
+    supervisor planner programmer writer operator receptionist cashier waiter pharmacist lawyer attorney controller partner \
+    founder geschäftsführer geschäftsführerin abteilungsleiter ingenieur entwickler berater sales marketing";
+
+fn is_occupation(text: &str) -> bool {
+    text.split([' ', '/', ',']).any(|word| OCCUPATIONS.split(' ').any(|known| known == word.to_lowercase()))
+}
+
+/// What a candidate shows for a field; `None` where it can not be its value.
+pub(super) fn evidence(node: &Node, candidate: &Candidate, reading: &Reading<'_>) -> Option<Evidence> {
+    let key = key(node, candidate, reading);
+    let fit = match node.form {
+        Form::Text => text_fit(node, candidate, reading, key)? - foreign_key(candidate, reading, key),
+        Form::Integer | Form::Number => number_fit(node, candidate)?,
+        _ => return None,
+    };
+    let near = near(node, candidate, reading);
+    Some(Evidence { key, near, fit, signs: signs(node, candidate, reading) })
+}
+
+/// A pair's value belongs to what its key says; a chunk with a pair inside is more than a value.
+fn foreign_key(candidate: &Candidate, reading: &Reading<'_>, key: f64) -> f64 {
+    let inside = |start: usize| candidate.at.start < start && start < candidate.at.end;
+    match candidate.sort {
+        Value if key < 0.2 => 0.9,
+        Chunk if reading.pairs.iter().any(|pair| inside(pair.value.start)) => 0.6,
+        _ => 0.0,
+    }
+}
+
+/// How far the words of a key are those of the field, and the other way round.
+pub(super) fn same_name(node: &Node, key: &[String]) -> f64 {
+    let best = |word: &String| node.cues.iter().map(|cue| cue.weight * likeness(&cue.stem, word)).fold(0.0, f64::max);
+    let own: Vec<String> = vocabulary::words(&node.name).iter().map(|word| vocabulary::stem(word)).collect();
+    let matched: Vec<f64> = key.iter().map(best).collect();
+    let top = matched.iter().copied().fold(0.0, f64::max);
+    #[expect(clippy::cast_precision_loss, reason = "a few words")]
+    let share = matched.iter().filter(|&&weight| weight > 0.1).count() as f64 / key.len().max(1) as f64;
+    let covers = own.iter().all(|word| key.iter().any(|key| likeness(key, word) > 0.5));
+    let whole = if covers { 0.15 } else { 0.0 };
+    if top < 0.15 { 0.0 } else { (top * (0.6 + 0.25 * share) + whole).min(1.0) }
+}
+
+fn key(node: &Node, candidate: &Candidate, reading: &Reading<'_>) -> f64 {
+    let mut best: f64 = 0.0;
+    for (index, pair) in reading.pairs.iter().enumerate() {
+        let inside = pair.value.start <= candidate.at.start && candidate.at.end <= pair.value.end;
+        if !inside || candidate.pair.is_some_and(|own| own != index) {
+            continue;
+        }
+        let Some(between) = reading.text.get(pair.value.start..candidate.at.start) else { continue };
+        if reading
+            .pairs
+            .iter()
+            .any(|inner| inner.value.start > pair.value.start && inner.value.start <= candidate.at.start)
+        {
+            continue;
+        }
+        let words = between.split_whitespace().filter(|word| word.chars().any(char::is_alphanumeric)).count();
+        let crosses = between.contains([';', '\n']) || between.contains(". ");
+        #[expect(clippy::cast_precision_loss, reason = "a few words")]
+        let distance = if crosses { 0.1 } else { 1.0 / (1.0 + 0.7 * words as f64) };
+        best = best.max(distance * same_name(node, &pair.key));
+    }
+    best
+}
+
+/// Whether a place is named by the field's words: of a pair's key, or near it.
+pub(super) fn nearness(node: &Node, candidate: &Candidate, reading: &Reading<'_>) -> f64 {
+    2.0 * key(node, candidate, reading) + near(node, candidate, reading)
+}
+
+fn near(node: &Node, candidate: &Candidate, reading: &Reading<'_>) -> f64 {
+    let first = reading.word_at(candidate.at.start);
+    let behind = reading.word_at(candidate.at.end);
+    let sentence = reading.words.get(first).map_or(usize::MAX, |word| word.sentence);
+    let is_number = candidate.number.is_some();
+    let commas = |from: usize, to: usize| {
+        reading.text.get(from..to).map_or(0, |text| text.matches([',', ';', '|']).count()) as f64
+    };
+    let weight = |stem: &str| node.cues.iter().map(|cue| cue.weight * likeness(&cue.stem, stem)).fold(0.0, f64::max);
+    let mut best: f64 = 0.0;
+    let mut sum: f64 = 0.0;
+    for (distance, word) in reading.words[..first].iter().rev().take(7).enumerate() {
+        if word.sentence != sentence {
+            break;
+        }
+        let far = distance as f64 + 1.5 * commas(word.at.end, candidate.at.start);
+        let value = weight(&word.stem) / (1.0 + 0.45 * far);
+        sum += value;
+        best = best.max(value);
+    }
+    let reach = if is_number { 3 } else { 2 };
+    for (distance, word) in reading.words.iter().skip(behind).take(reach).enumerate() {
+        if word.sentence != sentence || commas(candidate.at.end, word.at.start) > 0.0 {
+            break;
+        }
+        let share = if is_number { 1.0 } else { 0.45 };
+        let value = share * weight(&word.stem) / (1.0 + 0.8 * distance as f64);
+        sum += value;
+        best = best.max(value);
+    }
+    best + 0.2 * (sum - best)
+}
+
+fn number_fit(node: &Node, candidate: &Candidate) -> Option<f64> {
+    let has = |role: Role| node.roles.contains(&role);
+    if candidate.sort == Date && (has(Role::Year) || node.name.eq_ignore_ascii_case("year")) {
+        return candidate.iso.is_some().then_some(0.3);
+    }
+    let number = candidate.number.as_ref()?;
+    if matches!(node.form, Form::Integer) && number.value.fract() != 0.0 {
+        return None;
+    }
+    let looks_like_year = !number.fraction && (1900.0..=2100.0).contains(&number.value) && !number.money;
+    let fit: f64 = if has(Role::Year) {
+        if looks_like_year { 1.0 } else { -0.8 }
+    } else if has(Role::Percent) && !has(Role::Money) {
+        if number.percent { 1.0 } else { 0.0 }
+    } else if has(Role::Money) {
+        match () {
+            () if number.money => 1.0,
+            () if number.percent => -0.5,
+            () if number.fraction => 0.4,
+            () => 0.0,
+        }
+    } else {
+        match () {
+            () if number.money => -0.3,
+            () if number.percent => -0.2,
+            () if number.hash && has(Role::Code) => 0.7,
+            () => 0.3,
+        }
+    };
+    let spelled = if number.spelled { -0.3 } else { 0.0 };
+    Some(fit + spelled + unit_match(node, number))
+}
+
+/// A unit that the field's name asks for is found, or another one is.
+fn unit_match(node: &Node, number: &Quantity) -> f64 {
+    let names = vocabulary::words(&node.name);
+    let asked = |unit: &&&[&str]| names.iter().any(|word| unit.contains(&vocabulary::stem(word).as_str()));
+    let Some(asked) = UNITS.iter().find(asked) else { return 0.0 };
+    match &number.unit {
+        Some(unit) if asked.contains(&unit.as_str()) => 1.0,
+        Some(unit) if UNITS.iter().any(|other| other.contains(&unit.as_str())) => -0.5,
+        _ => 0.0,
+    }
+}
+
+fn text_fit(node: &Node, candidate: &Candidate, reading: &Reading<'_>, key: f64) -> Option<f64> {
+    let text = candidate.text(reading.text);
+    if node.roles.is_empty() {
+        return Some(role_fit(None, false, candidate, text, key).unwrap_or(0.0));
+    }
+    let bare = node.name.eq_ignore_ascii_case("name");
+    let fits = node.roles.iter().filter_map(|&role| role_fit(Some(role), bare, candidate, text, key));
+    fits.reduce(f64::max)
+}
+
+/// What the form of a candidate says for a role; `None`: not possible.
+fn role_fit(role: Option<Role>, node_is_bare: bool, candidate: &Candidate, text: &str, key: f64) -> Option<f64> {
+    let sort = candidate.sort;
+    let named = key >= 0.7;
+    let among = |table: &[(Sort, f64)]| table.iter().find(|(known, _)| *known == sort).map(|(_, fit)| *fit);
+    let words = text.split_whitespace().count();
+    let digits = text.chars().any(|letter| letter.is_ascii_digit());
+    match role {
+        None => among(&[
+            (Value, 0.8),
+            (Name, 0.5),
+            (Quoted, 0.5),
+            (Chunk, 0.3),
+            (Symbol, 0.3),
+            (Code, 0.3),
+            (Words, 0.3),
+            (Number, 0.0),
+        ])
+        .or(Some(0.0)),
+        Some(Role::Email) => among(&[(Email, 1.0)]),
+        Some(Role::Url) => among(&[(Url, 1.0), (Path, 0.2)]),
+        Some(Role::Ip) => among(&[(Ip, 1.0)]),
+        Some(Role::Phone) => among(&[(Phone, 1.0)]),
+        Some(Role::Date) => among(&[(Date, 1.0)]).or((named && sort == Value).then_some(0.0)),
+        Some(Role::Time) => among(&[(Time, 1.0), (Date, if text.contains(':') { 0.5 } else { -0.5 })])
+            .or((named && sort == Value).then_some(0.0)),
+        Some(Role::Version) => {
+            among(&[(Version, 1.0), (Number, 0.1), (Code, 0.1)]).or((named && sort == Value).then_some(0.5))
+        }
+        Some(Role::Path) => among(&[(Path, 1.0), (Url, 0.3)]).or((named && sort == Value).then_some(0.2)),
+        Some(Role::Code | Role::Year) => match sort {
+            Code if text.contains(' ') => Some(0.9),
+            Code => Some(1.0),
+            Number => Some(if candidate.number.as_ref().is_some_and(|n| n.money || n.percent || n.spelled) {
+                -0.8
+            } else {
+                0.5
+            }),
+            Phone => Some(0.3),
+            Value if digits && words < 4 => Some(0.9),
+            Value => Some(0.2),
+            Words if text.contains(' ') => Some(-0.4),
+            Version | Words | Symbol | Quoted => Some(if digits { 0.4 } else { -0.2 }),
+            Name | Chunk => Some(if digits && words < 3 { 0.2 } else { -0.5 }),
+            Email | Url | Ip | Path | Date | Time => None,
+        },
+        Some(Role::Person) => match sort {
+            Name if digits => Some(if node_is_bare { 0.6 } else { -0.4 }),
+            Name => Some(if text.contains('&') {
+                0.0
+            } else if (2..=3).contains(&words) {
+                1.0
+            } else {
+                0.6
+            }),
+            Value => Some(if digits || words > 4 { 0.0 } else { 0.6 }),
+            Words | Symbol if words == 1 && !digits => Some(0.1),
+            Quoted => Some(0.1),
+            Chunk => Some(-0.2),
+            _ => None,
+        },
+        Some(Role::Group) => match sort {
+            Name => Some(if digits { 0.3 } else { 0.9 }),
+            Value => Some(if words > 5 { 0.1 } else { 0.7 }),
+            Quoted => Some(0.4),
+            Chunk => Some(-0.1),
+            Words | Symbol => Some(0.0),
+            _ => None,
+        },
+        Some(Role::Place) => match sort {
+            Name => Some(if digits {
+                0.0
+            } else if words == 1 {
+                0.9
+            } else {
+                0.7
+            }),
+            Value => Some(if words > 6 { 0.1 } else { 0.8 }),
+            Chunk | Words => Some(-0.1),
+            _ => None,
+        },
+        Some(Role::Street) => match sort {
+            Value => Some(if digits { 1.0 } else { 0.4 }),
+            Chunk => Some(if digits && text.chars().any(char::is_uppercase) && text.chars().any(char::is_lowercase) {
+                0.9
+            } else {
+                -0.5
+            }),
+            Email | Url | Ip => Some(0.3),
+            Name => Some(if digits { 0.5 } else { 0.0 }),
+            _ => None,
+        },
+        Some(Role::Symbol) => among(&[
+            (Symbol, 0.9),
+            (Code, 0.2),
+            (Quoted, 0.7),
+            (Path, 0.1),
+            (Words, 0.3),
+            (Value, 0.5),
+            (Name, 0.3),
+            (Chunk, -0.2),
+            (Number, -0.5),
+        ]),
+        Some(Role::Quality) => match sort {
+            Value => Some(if words > 4 { 0.2 } else { 0.9 }),
+            Words | Chunk => Some(if words > 3 { -0.3 } else { 0.4 }),
+            Name | Code | Number | Quoted => Some(0.1),
+            _ => None,
+        },
+        Some(Role::Phrase) => match sort {
+            Value => Some(1.0),
+            Quoted => Some(0.9),
+            Chunk => Some(if words > 9 {
+                -0.2
+            } else if words > 1 {
+                0.5
+            } else {
+                0.2
+            }),
+            Name => Some(if digits || words > 1 { 0.5 } else { 0.0 }),
+            Words => Some(0.2),
+            Symbol | Code => Some(0.0),
+            _ => None,
+        },
+        Some(Role::Product) => match sort {
+            Name => Some(if digits { 1.0 } else { 0.7 }),
+            Value => Some(0.9),
+            Quoted => Some(0.6),
+            Chunk => Some(if words <= 4 { 0.4 } else { -0.2 }),
+            Code | Words => Some(0.3),
+            Symbol => Some(0.1),
+            _ => None,
+        },
+        Some(Role::Job) => match sort {
+            Value | Name | Chunk => Some(if is_occupation(text) && words <= 6 { 1.5 } else { 0.0 }),
+            Words => Some(if is_occupation(text) { 0.6 } else { -0.2 }),
+            Quoted => Some(0.2),
+            _ => None,
+        },
+        Some(Role::Currency) => (text.len() <= 4).then_some(0.3),
+        Some(Role::Percent | Role::Money | Role::Count) => among(&[
+            (Number, 0.8),
+            (Value, if digits { 0.9 } else { 0.3 }),
+            (Code, 0.2),
+            (Words, 0.0),
+            (Chunk, 0.0),
+            (Time, 0.2),
+        ]),
+    }
+}
+
+/// Small words before a value that say what it is.
+fn signs(node: &Node, candidate: &Candidate, reading: &Reading<'_>) -> f64 {
+    let place = candidate.at.start as f64 / reading.text.len().max(1) as f64;
+    if !matches!(node.form, Form::Text) {
+        return -0.5 * place;
+    }
+    let has = |role: Role| node.roles.contains(&role);
+    let text = candidate.text(reading.text);
+    let first = reading.word_at(candidate.at.start);
+    let before = first.checked_sub(1).and_then(|index| reading.words.get(index));
+    let joined = before.is_some_and(|word| {
+        reading
+            .text
+            .get(word.at.end..candidate.at.start)
+            .is_some_and(|gap| gap.trim().is_empty() && !gap.contains('\n'))
+    });
+    let before = if joined { before.map_or("", |word| word.stem.as_str()) } else { "" };
+    let mut sum = 0.0;
+    if candidate.sort == Name || candidate.sort == Chunk {
+        if has(Role::Place)
+            && ["in", "at", "near", "to", "from", "en", "nach", "a", "à", "bei", "aus"].contains(&before)
+        {
+            sum += 1.0;
+        }
+        if has(Role::Group)
+            && ["from", "at", "by", "with", "bei", "von", "con", "mit", "to", "avec", "chez"].contains(&before)
+        {
+            sum += 0.8;
+        }
+        if has(Role::Person)
+            && ["by", "is", "with", "con", "von", "de", "contact", "mit", "for", "pour", "avec"].contains(&before)
+        {
+            sum += 0.5;
+        }
+    }
+    let last = text.rsplit(' ').next().unwrap_or_default().trim_end_matches('.');
+    let is_firm =
+        ["Ltd", "GmbH", "Inc", "LLC", "AG", "S.L", "S.A", "Co", "Corp", "BV", "SA", "SL", "KG", "plc", "Group"]
+            .contains(&last);
+    if is_firm || (text.contains(" & ") && candidate.sort == Name) {
+        sum += if has(Role::Group) {
+            0.8
+        } else if has(Role::Person) {
+            -0.8
+        } else {
+            0.0
+        };
+    }
+    if candidate.sort == Words && !has(Role::Code) {
+        let parts = text.split(' ').count().min(3) as f64;
+        sum += 0.2 * (parts - 1.0);
+    }
+    if candidate.sort == Name {
+        let parts = text.split(' ').count().min(3) as f64;
+        sum += 0.25 * (parts - 1.0);
+    }
+    if !has(Role::Job) && is_occupation(text) && (has(Role::Person) || has(Role::Group) || has(Role::Place)) {
+        sum -= 1.5;
+    }
+    let signed = first.checked_sub(1).and_then(|index| reading.words.get(index)).map_or("", |word| word.stem.as_str());
+    if has(Role::Person) && candidate.sort == Name && SIGNED.contains(&signed) {
+        sum += 1.0;
+    }
+    let own = vocabulary::words(&node.name);
+    let has_word = |list: &[&str]| own.iter().any(|word| list.contains(&word.as_str()));
+    if text.starts_with("Dr") && has_word(&["doctor", "physician", "dentist"]) {
+        sum += 1.5;
+    }
+    let is_error =
+        ["Error", "Exception", "Panic", "Fault"].iter().any(|end| text.ends_with(end)) && !text.contains(' ');
+    if is_error && has_word(&["exception", "error"]) && !has_word(&["message"]) {
+        sum += 1.5;
+    }
+    if has(Role::Person) && ["Mr", "Mrs", "Ms", "Dr", "Prof"].iter().any(|title| text.starts_with(title)) {
+        sum += 0.4;
+    }
+    // The field's own word is the key, not the value, unless the value is a name.
+    let own =
+        |word: &String| text.split(' ').any(|part| likeness(&vocabulary::stem(part), &vocabulary::stem(word)) > 0.5);
+    if (candidate.sort != Name || !text.contains(' ')) && vocabulary::words(&node.name).iter().any(own) {
+        sum -= 1.0;
+    }
+    let length = text.len().max(1) as f64;
+    sum - 0.4 * place - if candidate.sort == Chunk { (length / 60.0).min(1.0) * 0.3 } else { 0.0 }
+}

@@ -1,0 +1,234 @@
+//! What the model says: how likely each candidate is behind the text and the field's name, less how likely it is
+//! behind the same text and a name that asks for nothing.
+//!
+//! The text stands first, so that it is computed once for all fields. A long text is cut into windows of counted
+//! tokens; a candidate is scored in its own window, and all windows are read.
+
+use std::ops::Range;
+
+use lla_inference::{ChatRequest, ScoreItem, ScorePrompt, ScoreRequest};
+use lla_protocol::openai::{Message, Role, Sampling, Usage};
+use serde_json::{Map, Value};
+
+use super::choose::Row;
+use super::form::Node;
+use super::reading::Reading;
+use super::vocabulary;
+use crate::call::Call;
+use crate::error::ToolError;
+use crate::models::Model;
+
+/// Candidates of a field that are scored, in each window.
+const SCORED: usize = 10;
+/// A field whose best candidate leads by this much is not asked about.
+const CLEAR: f64 = 4.0;
+/// How much a unit of log-probability counts.
+const WEIGHT: f64 = 0.35;
+/// Log-probabilities differ by at most this much: one odd token says no more than that.
+const MOST: f64 = 6.0;
+/// Most tokens of a window: small models read short texts better.
+const WINDOW: u32 = 1024;
+/// Windows that are scored in one request.
+const AT_ONCE: usize = 4;
+/// What stands in the place of a field's name when nothing is asked.
+const NOTHING: &str = "Note";
+
+/// Values of a field of which one is to be chosen, and none stands in the text.
+#[derive(Debug)]
+pub(super) struct OpenChoice<'a> {
+    pub(super) pointer: String,
+    pub(super) node: &'a Node,
+    pub(super) values: &'a [Value],
+}
+
+/// Lets the model weigh the candidates of the rows, and choose the values of `open`. `false`: the backend can
+/// not score, and nothing was changed.
+pub(super) async fn weigh(
+    call: &Call,
+    model: &Model,
+    reading: &Reading<'_>,
+    rows: &mut [Row<'_>],
+    open: &[OpenChoice<'_>],
+) -> Result<(bool, Vec<(String, Value)>), ToolError> {
+    let windows = windows(model, reading).await?;
+    let mut chosen: Vec<Vec<f64>> = vec![Vec::new(); open.len()];
+    let batches: Vec<&[Range<usize>]> = windows.chunks(AT_ONCE).collect();
+    for (number, batch) in batches.iter().enumerate() {
+        let asked = ask(reading, rows, open, batch);
+        if asked.items.is_empty() {
+            continue;
+        }
+        let request = ScoreRequest { model: model.name.clone(), items: asked.items };
+        let scores = match model.backend.score(request).await {
+            Err(error) if error.is_unsupported() => return Ok((false, Vec::new())),
+            outcome => outcome?,
+        };
+        let usage = Usage::new(scores.usage.prompt_tokens, 0);
+        call.note_work(model, Some(&usage));
+        for question in asked.questions {
+            let bias = scores.sums(question.bias);
+            let sums = scores.sums(question.item);
+            let gains: Vec<f64> = (0..sums.len()).map(|index| sums[index] - bias[question.first + index]).collect();
+            match question.of {
+                Of::Row(row, choices) => {
+                    for (choice, gain) in choices.into_iter().zip(gains) {
+                        rows[row].choices[choice].likely = gain;
+                    }
+                }
+                Of::Open(index) => {
+                    let best = &mut chosen[index];
+                    best.resize(gains.len(), f64::NEG_INFINITY);
+                    for (best, gain) in best.iter_mut().zip(gains) {
+                        *best = best.max(gain);
+                    }
+                }
+            }
+        }
+        let current = u32::try_from(number + 1).unwrap_or(u32::MAX);
+        call.context().progress.step(current, u32::try_from(batches.len()).ok(), "reading the text");
+    }
+    rows.iter_mut().for_each(level);
+    let best = |(open, gains): (&OpenChoice<'_>, Vec<f64>)| {
+        let best = (0..gains.len()).max_by(|&one, &other| gains[one].total_cmp(&gains[other]).then(other.cmp(&one)))?;
+        Some((open.pointer.clone(), open.values.get(best)?.clone()))
+    };
+    Ok((true, open.iter().zip(chosen).filter_map(best).collect()))
+}
+
+/// Turns gains into what counts beside the evidence: 0 for the best one, less for the others.
+fn level(row: &mut Row<'_>) {
+    let asked = |likely: f64| likely != 0.0;
+    let best = row
+        .choices
+        .iter()
+        .map(|choice| choice.likely)
+        .filter(|&likely| asked(likely))
+        .fold(f64::NEG_INFINITY, f64::max);
+    for choice in &mut row.choices {
+        let behind = if asked(choice.likely) { (best - choice.likely).min(MOST) } else { MOST };
+        choice.likely = if best.is_finite() { -WEIGHT * behind } else { 0.0 };
+    }
+}
+
+struct Asked {
+    items: Vec<ScoreItem>,
+    questions: Vec<Asking>,
+}
+
+/// Where the scores of a question stand among those of the request.
+struct Asking {
+    of: Of,
+    item: usize,
+    /// The item without a question, and where the question's texts begin in it.
+    bias: usize,
+    first: usize,
+}
+
+enum Of {
+    /// A row, with the places of the choices that are asked about.
+    Row(usize, Vec<usize>),
+    Open(usize),
+}
+
+fn ask(reading: &Reading<'_>, rows: &[Row<'_>], open: &[OpenChoice<'_>], windows: &[Range<usize>]) -> Asked {
+    let mut asked = Asked { items: Vec::new(), questions: Vec::new() };
+    for window in windows {
+        let text = reading.text.get(window.clone()).unwrap_or_default();
+        let mut biased: Vec<String> = Vec::new();
+        let mut questions: Vec<(Of, &Node, Vec<String>)> = Vec::new();
+        for (index, row) in rows.iter().enumerate() {
+            let places = contested(row, window);
+            let texts =
+                places.iter().map(|&place| format!(" {}", row.choices[place].candidate.text(reading.text))).collect();
+            if places.len() > 1 {
+                questions.push((Of::Row(index, places), row.node, texts));
+            }
+        }
+        for (index, choice) in open.iter().enumerate() {
+            let said = |value: &Value| value.as_str().map_or_else(|| format!(" {value}"), |text| format!(" {text}"));
+            questions.push((Of::Open(index), choice.node, choice.values.iter().map(said).collect()));
+        }
+        let bias = asked.items.len() + questions.len();
+        for (of, node, texts) in questions {
+            let question = Asking { of, item: asked.items.len(), bias, first: biased.len() };
+            biased.extend(texts.iter().cloned());
+            asked.items.push(item(text, &label(node), texts));
+            asked.questions.push(question);
+        }
+        if !biased.is_empty() {
+            asked.items.push(item(text, NOTHING, biased));
+        }
+    }
+    asked
+}
+
+/// The choices of a row in a window that the evidence alone does not decide.
+fn contested(row: &Row<'_>, window: &Range<usize>) -> Vec<usize> {
+    let Some(best) = row.choices.first().map(super::choose::Choice::score) else { return Vec::new() };
+    let inside = |&place: &usize| window.contains(&row.choices[place].candidate.at.start);
+    (0..row.choices.len())
+        .filter(inside)
+        .take_while(|&place| best - row.choices[place].score() < CLEAR)
+        .take(SCORED)
+        .collect()
+}
+
+fn item(text: &str, label: &str, continuations: Vec<String>) -> ScoreItem {
+    ScoreItem { prompt: ScorePrompt::Text { prompt: format!("{}\n\n{label}:", text.trim_end()) }, continuations }
+}
+
+/// The field's name as a person would write it.
+fn label(node: &Node) -> String {
+    let words = vocabulary::words(&node.name).join(" ");
+    let mut letters = words.chars();
+    let name: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    let name = if name.is_empty() { "Value".to_owned() } else { name };
+    if node.description.is_empty() || node.description.len() > 200 {
+        name
+    } else {
+        format!("{name} ({})", node.description)
+    }
+}
+
+/// The text in pieces that the model can read, cut between sentences where that can be.
+async fn windows(model: &Model, reading: &Reading<'_>) -> Result<Vec<Range<usize>>, ToolError> {
+    let most = model.window.map_or(WINDOW, |window| (window / 2).clamp(64, WINDOW));
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut open = vec![0..reading.text.len()];
+    while let Some(part) = open.pop() {
+        // A token is at least a byte, and seldom more than eight.
+        let fits = part.len() <= most as usize
+            || (part.len() <= most as usize * 8 && tokens(model, &reading.text[part.clone()]).await? <= most);
+        match middle(reading, &part) {
+            Some(cut) if !fits => {
+                open.push(cut..part.end);
+                open.push(part.start..cut);
+            }
+            _ => found.push(part),
+        }
+    }
+    Ok(found)
+}
+
+/// Where a part is cut in two: the end of a sentence near its middle.
+fn middle(reading: &Reading<'_>, part: &Range<usize>) -> Option<usize> {
+    let aim = part.start + part.len() / 2;
+    let ends = reading.sentences.iter().map(|sentence| sentence.end).filter(|&end| end > part.start && end < part.end);
+    let words = reading.words.iter().map(|word| word.at.end).filter(|&end| end > part.start && end < part.end);
+    let letter = (aim..part.end).find(|&at| reading.text.is_char_boundary(at) && at > part.start && at < part.end);
+    let near = |ends: &mut dyn Iterator<Item = usize>| ends.min_by_key(|end| end.abs_diff(aim));
+    let sentence = near(&mut ends.into_iter()).filter(|end| end.abs_diff(aim) < part.len() / 4);
+    sentence.or_else(|| near(&mut words.into_iter())).or(letter)
+}
+
+async fn tokens(model: &Model, text: &str) -> Result<u32, ToolError> {
+    let request = ChatRequest {
+        model: model.name.clone(),
+        messages: vec![Message::text(Role::User, text)],
+        sampling: Sampling::default(),
+        max_tokens: None,
+        n: None,
+        extra: Map::new(),
+    };
+    Ok(model.backend.count_tokens(&request).await?)
+}

@@ -1,0 +1,184 @@
+//! The text as words, sentences and `key: value` pairs. All places are bytes.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::pattern;
+
+mod lines;
+use super::vocabulary::stem;
+
+/// The text of a call, read once for all fields.
+#[derive(Debug)]
+pub(super) struct Reading<'a> {
+    pub(super) text: &'a str,
+    pub(super) words: Vec<Word>,
+    /// In order, without gaps that hold words; never over a line's end.
+    pub(super) sentences: Vec<Range<usize>>,
+    pub(super) pairs: Vec<Pair>,
+    /// Whether numbers are written as in `1.234,50`.
+    pub(super) decimal_comma: bool,
+}
+
+/// A run of letters, digits, and what joins them.
+#[derive(Debug)]
+pub(super) struct Word {
+    pub(super) at: Range<usize>,
+    pub(super) stem: String,
+    /// Index of its sentence.
+    pub(super) sentence: usize,
+}
+
+/// `Key: value` or `key=value`.
+#[derive(Debug)]
+pub(super) struct Pair {
+    /// Stems of the key's words.
+    pub(super) key: Vec<String>,
+    /// Up to the end of the line, or of the quotes.
+    pub(super) value: Range<usize>,
+}
+
+static WORD: LazyLock<Regex> = LazyLock::new(|| pattern(r"[\p{L}\p{N}]+(?:['’][\p{L}]+)?"));
+static SENTENCE_END: LazyLock<Regex> = LazyLock::new(|| pattern(r"[.!?]+[)\u{22}»]?(?:\s+|$)|\n+"));
+static PAIR: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?:^|[\n.;,(|\-*•\t]|\. )[ \t]*(?P<key>\p{L}[\p{L}\p{N}'’._#/-]*(?: [\p{L}(#°&/][\p{L}\p{N}'’.%)/-]*){0,4}) ?(?: ?\([^)\n]{0,20}\))?[:：][ \t]+(?P<value>[^\n]+)",
+    )
+});
+static FIELD: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"(?P<key>[\p{L}_][\p{L}\p{N}_.-]*)=(?P<value>"[^"\n]*"|[^\s,;"]+)"#));
+static DECIMAL_COMMA: LazyLock<Regex> = LazyLock::new(|| pattern(r"\d,\d{1,2}(?:[^\d,]|$)"));
+static DECIMAL_POINT: LazyLock<Regex> = LazyLock::new(|| pattern(r"\d,\d{3}\.\d|[^.\d]\d+\.\d{1,2}(?:[^\d.]|$)"));
+static FOREIGN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?i)\b(?:el|la|los|las|con|por|von|der|die|das|und|nach|am|le|les|des|pour|et|del|ein|eine|est|una?)\b")
+});
+static ENGLISH: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)\b(?:the|of|and|for|with|is|to|from|on|at|was|by|are|in|you|we|not|has)\b"));
+
+/// What stands before a full stop that ends no sentence.
+const ABBREVIATIONS: [&str; 20] = [
+    "mr", "mrs", "ms", "dr", "st", "no", "nr", "prof", "vs", "approx", "tel", "sr", "sra", "inc", "ca", "num", "ext",
+    "fig", "art", "max",
+];
+
+impl<'a> Reading<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        let sentences = sentences(text);
+        let mut sentence = 0;
+        let words = WORD
+            .find_iter(text)
+            .map(|found| {
+                while sentence + 1 < sentences.len() && sentences[sentence].end <= found.start() {
+                    sentence += 1;
+                }
+                Word { at: found.range(), stem: stem(found.as_str()), sentence }
+            })
+            .collect();
+        let comma = DECIMAL_COMMA.is_match(text) && !DECIMAL_POINT.is_match(text);
+        let foreign = FOREIGN.find_iter(text).count() > ENGLISH.find_iter(text).count();
+        let decimal_comma = comma || (foreign && !DECIMAL_POINT.is_match(text));
+        Self { text, words, sentences, pairs: pairs(text), decimal_comma }
+    }
+
+    /// The index of the first word that begins at or behind a place.
+    pub(super) fn word_at(&self, place: usize) -> usize {
+        self.words.partition_point(|word| word.at.start < place)
+    }
+
+    /// The sentence that a place is in.
+    pub(super) fn sentence_at(&self, place: usize) -> Range<usize> {
+        let index = self.sentences.partition_point(|sentence| sentence.end <= place);
+        self.sentences.get(index).cloned().unwrap_or(place..place)
+    }
+
+    /// Whether a place begins a sentence.
+    pub(super) fn begins_sentence(&self, place: usize) -> bool {
+        let before = self.text[..place].trim_end_matches([' ', '\t', '"', '-', '*', '(']);
+        before.is_empty() || before.ends_with(['.', '!', '?', '\n', ':']) || self.sentence_at(place).start == place
+    }
+}
+
+fn sentences(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    for end in SENTENCE_END.find_iter(text) {
+        let before = &text[start..end.start()];
+        let last = before.rsplit(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default();
+        let is_dot = end.as_str().starts_with('.') && !end.as_str().contains('\n');
+        let is_initial = last.chars().count() == 1 && last.chars().all(char::is_uppercase);
+        if is_dot && (is_initial || ABBREVIATIONS.contains(&&*last.to_lowercase())) {
+            continue;
+        }
+        if !before.trim().is_empty() {
+            found.push(start..end.end());
+        }
+        start = end.end();
+    }
+    if !text[start..].trim().is_empty() {
+        found.push(start..text.len());
+    }
+    found
+}
+
+fn pairs(text: &str) -> Vec<Pair> {
+    let stems = |key: &str| WORD.find_iter(key).map(|word| stem(word.as_str())).collect::<Vec<String>>();
+    let mut pairs = Vec::new();
+    let mut from = 0;
+    // Pairs may stand inside the value of another one: `A: b, c: d`.
+    while let Some(found) = PAIR.captures_at(text, from) {
+        let (Some(key), Some(value)) = (found.name("key"), found.name("value")) else { break };
+        pairs.push(Pair { key: stems(key.as_str()), value: value.range() });
+        from = value.start().max(from + 1);
+        while !text.is_char_boundary(from) {
+            from += 1;
+        }
+    }
+    for found in FIELD.captures_iter(text) {
+        let (Some(key), Some(value)) = (found.name("key"), found.name("value")) else { continue };
+        let quoted = value.as_str().len() > 1 && value.as_str().starts_with('"');
+        let value = if quoted { value.start() + 1..value.end() - 1 } else { value.range() };
+        let key = super::vocabulary::words(key.as_str()).iter().map(|word| stem(word)).collect();
+        pairs.push(Pair { key, value });
+    }
+    pairs.extend(lines::pairs(text));
+    pairs.retain(|pair| !pair.key.is_empty() && !pair.value.is_empty());
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_end_where_they_end() {
+        let text = "Mr. Day came at 7.30 p.m. on Monday. He left! No. 5 stayed\nlast";
+        let found: Vec<&str> = Reading::of(text).sentences.iter().map(|at| text[at.clone()].trim()).collect();
+        assert_eq!(found, ["Mr. Day came at 7.30 p.m.", "on Monday.", "He left!", "No. 5 stayed", "last"]);
+    }
+
+    #[test]
+    fn pairs_stand_in_lines_sentences_and_fields() {
+        let text = "Due date: 3 May\nShe said so. Owner: Gita, reproducible: yes. lvl=warn msg=\"no way\"";
+        let reading = Reading::of(text);
+        let found: Vec<(String, &str)> =
+            reading.pairs.iter().map(|pair| (pair.key.join(" "), &text[pair.value.clone()])).collect();
+        assert_eq!(found[0], ("due dat".to_owned(), "3 May"));
+        assert!(found[1].1.starts_with("Gita, repro"), "{found:?}");
+        assert!(found[2].1.starts_with("yes. lvl"), "{found:?}");
+        assert_eq!(found[3..], [("lvl".to_owned(), "warn"), ("msg".to_owned(), "no way")]);
+    }
+
+    #[test]
+    fn the_decimal_sign_is_seen() {
+        for (text, comma) in [
+            ("1,940.00 and 3.50", false),
+            ("total 119,80 EUR", true),
+            ("Presupuesto 12.300 para el año", true),
+            ("12,480 people", false),
+        ] {
+            assert_eq!(Reading::of(text).decimal_comma, comma, "{text}");
+        }
+    }
+}
