@@ -161,7 +161,7 @@ impl Tool for Rewrite {
         let mut must = keep.clone();
         must.extend(keep::by_default(&before).into_iter().filter(|string| !keep.contains(string)));
         let (after, method) = self.rewritten(&before, &instruction, &intent, &must, call).await?;
-        Ok(result(before, after, method, keep, &must, &intent))
+        Ok(result(&before, after, method, keep, &must, &intent))
     }
 }
 
@@ -252,7 +252,7 @@ fn line_by_line(text: &str, must: &[String], change: impl Fn(&str) -> String) ->
 
 /// Checks what must stay, puts it back or takes the old text.
 fn result(
-    before: String,
+    before: &str,
     mut after: String,
     mut method: Method,
     keep: Vec<String>,
@@ -268,7 +268,7 @@ fn result(
     }
     if keep.iter().any(|string| !after.contains(string.as_str())) {
         notes.push("a string of 'keep' could not be kept otherwise, so the text is unchanged".to_owned());
-        after.clone_from(&before);
+        before.clone_into(&mut after);
         restored.clear();
     }
     let lost: Vec<String> = keep::missing(&after, must).into_iter().cloned().collect();
@@ -283,5 +283,5 @@ fn result(
             notes.push("no acceptable change was found".to_owned());
         }
     }
-    Rewritten { changed, method, diff: diff::diff(&before, &after), text: after, kept: keep, restored, lost, notes }
+    Rewritten { changed, method, diff: diff::diff(before, &after), text: after, kept: keep, restored, lost, notes }
 }

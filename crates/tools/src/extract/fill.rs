@@ -223,7 +223,7 @@ fn least_match(pattern: &Hir, text: &mut String) -> Option<()> {
         HirKind::Literal(literal) => text.push_str(std::str::from_utf8(&literal.0).ok()?),
         HirKind::Class(regex_syntax::hir::Class::Unicode(class)) => text.push(class.ranges().first()?.start()),
         HirKind::Class(regex_syntax::hir::Class::Bytes(class)) => {
-            text.push(char::from(class.ranges().first()?.start()))
+            text.push(char::from(class.ranges().first()?.start()));
         }
         HirKind::Repetition(repeated) => {
             for _ in 0..repeated.min {

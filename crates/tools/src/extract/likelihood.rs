@@ -194,7 +194,8 @@ fn label(node: &Node) -> String {
 async fn windows(model: &Model, reading: &Reading<'_>) -> Result<Vec<Range<usize>>, ToolError> {
     let most = model.window.map_or(WINDOW, |window| (window / 2).clamp(64, WINDOW));
     let mut found: Vec<Range<usize>> = Vec::new();
-    let mut open = vec![0..reading.text.len()];
+    let whole = 0..reading.text.len();
+    let mut open = vec![whole];
     while let Some(part) = open.pop() {
         // A token is at least a byte, and seldom more than eight.
         let fits = part.len() <= most as usize

@@ -176,14 +176,16 @@ fn tightened(sentence: &str, must: &[String]) -> String {
     text
 }
 
+/// Whether a word may go.
+type Loose = Box<dyn Fn(&str) -> bool>;
+
 /// Leaves out words one by one, the least needed first, and at last from the end.
 fn without_loose_words(text: &str, most: usize, must: &[String]) -> String {
     let mut pieces = Pieces::of(text, &super::keep::places(text, must));
     let length = |pieces: &Pieces| count(&pieces.to_string());
     let adverb = |word: &str| word.ends_with("ly") && word.len() > 4;
-    let mut rounds: Vec<Box<dyn Fn(&str) -> bool>> = vec![Box::new(adverb)];
-    rounds
-        .extend(LOOSE.iter().map(|list| Box::new(move |word: &str| list.contains(&word)) as Box<dyn Fn(&str) -> bool>));
+    let mut rounds: Vec<Loose> = vec![Box::new(adverb)];
+    rounds.extend(LOOSE.iter().map(|list| Box::new(move |word: &str| list.contains(&word)) as Loose));
     rounds.push(Box::new(|_| true));
     for loose in rounds {
         let mut at = pieces.0.len();

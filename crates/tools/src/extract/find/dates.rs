@@ -50,10 +50,13 @@ static TIME: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 
+/// Reads a match, see [`iso`].
+type Reader = fn(&Captures<'_>) -> Option<Option<String>>;
+
 /// Dates, also with a time and without a year.
 pub(in super::super) fn dates(text: &str) -> Vec<Candidate> {
     let mut found: Vec<Candidate> = Vec::new();
-    let readers: [(&LazyLock<Regex>, fn(&Captures<'_>) -> Option<Option<String>>); 4] =
+    let readers: [(&LazyLock<Regex>, Reader); 4] =
         [(&ISO, iso), (&NUMERIC, numeric), (&DAY_FIRST, named), (&MONTH_FIRST, named)];
     for (form, read) in readers {
         for captures in form.captures_iter(text) {
