@@ -90,7 +90,7 @@ fn answers_are_plain_or_json_and_exit_codes_say_yes_or_no() {
 
 /// Likes the labels that stand in the first line of the text, which is a list of them.
 fn reader(item: &ScoreItem, label: &str) -> Vec<f32> {
-    let ScorePrompt::Chat { messages, .. } = &item.prompt else { panic!("no chat") };
+    let ScorePrompt::Chat { messages, .. } = &item.prompt else { unreachable!("no chat") };
     let text = messages[0].text_content().expect("text");
     let liked = text.lines().next().expect("a line").split(' ').any(|word| word == label.trim());
     vec![if liked { -0.1 } else { -6.0 }]
