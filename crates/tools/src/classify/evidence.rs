@@ -11,8 +11,8 @@ const MEANING: f64 = 2.0;
 /// about p are right. Fitted on the cases of `evals/classify.jsonl` that are there to choose by.
 const TEMPERATURE: f64 = 0.7;
 /// The same where every label is decided for itself, and the evidence that counts as even.
-const TEMPERATURE_ALONE: f64 = 0.6;
-const EVEN: f64 = 0.5;
+const TEMPERATURE_ALONE: f64 = 0.5;
+const EVEN: f64 = 1.0;
 
 /// What a label set scores behind texts that speak for none of its labels, by ending and label.
 #[derive(Debug, Clone, PartialEq)]

@@ -21,15 +21,16 @@ use crate::error::ToolError;
 use crate::models::Model;
 
 /// What follows on the text. Behind the first one stand also the labels' descriptions, which are long.
-const ENDINGS: [&str; 4] = ["This text is about", "Tags:", "The author feels", "The purpose of this message is"];
+const ENDINGS: [&str; 4] = ["This text is about", "The purpose of this message is", "The author feels", "Tags:"];
 /// With more labels only the first [`ENDINGS_OF_MANY`] are used, so that a call stays short.
 const MANY_LABELS: usize = 24;
 const ENDINGS_OF_MANY: usize = 2;
 /// Texts that say nothing. Whole sentences, as the texts to come are: what a label scores behind "N/A" tells less.
-const NOTHING: [&str; 3] = [
+const NOTHING: [&str; 4] = [
     "I wrote this down yesterday and I am sending it to you now.",
     "Hello, here is the message you asked for.",
     "Here is the text that I told you about, please read it and let me know.",
+    "Ayer escribí esto y ahora te lo envío.",
 ];
 /// Tokens of a window that are kept for endings and labels.
 const ROOM: u32 = 256;
