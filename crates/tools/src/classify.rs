@@ -101,7 +101,7 @@ pub struct Classified {
     pub abstained: bool,
     /// Whether the scores were measured from the model's probabilities; if not, the chosen labels have 1 and the others 0.
     pub scores_measured: bool,
-    /// The share of the text that the model has read, 0 to 1. Below 1 the text did not fit its window: the beginning and the end were read.
+    /// The share of the text that the model has read, 0 to 1. Below 1 the text is long: the beginning and the end were read.
     pub read_share: f64,
 }
 

@@ -1,5 +1,4 @@
-//! The part of a text that is read when the whole does not fit the model's window: its beginning and its end,
-//! where texts say what they are. Pure.
+//! The part of a long text that is read: its beginning and its end, where texts say what they are. Pure.
 
 /// Between the two parts.
 const GAP: &str = "\n[…]\n";

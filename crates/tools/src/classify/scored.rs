@@ -34,10 +34,12 @@ const NOTHING: [&str; 4] = [
 ];
 /// Tokens of a window that are kept for endings and labels.
 const ROOM: u32 = 256;
-/// A text of more bytes per token of the window does not fit: it is not even counted.
-const BYTES_PER_TOKEN: usize = 6;
+/// Bytes of a text that are read at most, about 2,000 words: more tells little about the label, and takes long.
+const MOST: usize = 12 << 10;
 /// A text that does not fit is tried again with this share of it.
 const SHRINK: f64 = 0.7;
+/// With so few bytes of the text it is the labels or examples that do not fit.
+const LEAST: usize = 64;
 
 /// What was found about a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,18 +58,17 @@ pub(super) async fn read(
     call: &Call,
 ) -> Result<Option<Reading>, ToolError> {
     let asking = Asking::about(wanted);
-    let model = model(call, format!("{}{text}", asking.examples)).await?;
-    let mut most = model.window.map_or(text.len(), |window| text.len().min(window as usize * BYTES_PER_TOKEN));
+    let mut part = excerpt(text, MOST);
+    let model = model(call, format!("{}{}", asking.examples, part.text)).await?;
     loop {
-        let part = excerpt(text, most);
         let asked = model.backend.score(request(&model, asking.items(&part.text)));
         let (scores, background) = match try_join(asked, background(backgrounds, &model, &asking)).await {
             Err(error) if error.is_unsupported() => return Ok(None),
-            Err(Error::ContextLength { .. }) if most > 64 => {
+            Err(Error::ContextLength { .. }) if part.text.len() > LEAST => {
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a length")]
                 #[expect(clippy::cast_precision_loss, reason = "a length")]
                 let less = (part.text.len() as f64 * SHRINK) as usize;
-                most = less;
+                part = excerpt(text, less);
                 continue;
             }
             Err(error) => return Err(answer::Error::from(error).into()),
