@@ -27,6 +27,8 @@ const CLEAR: f64 = 4.0;
 const WEIGHT: f64 = 0.35;
 /// Log-probabilities differ by at most this much: one odd token says no more than that.
 const MOST: f64 = 6.0;
+/// Differences of log-probability are rounded to this.
+const STEP: f64 = 0.5;
 /// Most tokens of a window: small models read short texts better.
 const WINDOW: u32 = 1024;
 /// Windows that are scored in one request.
@@ -115,7 +117,7 @@ pub(super) async fn weigh(
     Ok(Some(Weighed { chosen: open.iter().zip(chosen).filter_map(best).collect(), agrees }))
 }
 
-/// Whether the model finds likeliest what the evidence alone says clearly, in nearly all of at least three fields:
+/// Whether the model finds likeliest what the evidence alone says clearly, in nearly all of at least four fields:
 /// then it can be trusted with fields for which there is no evidence. A very small model does not come so far.
 fn agrees(rows: &[Row<'_>]) -> bool {
     let (mut clear, mut same) = (0, 0);
@@ -130,7 +132,7 @@ fn agrees(rows: &[Row<'_>]) -> bool {
             same += usize::from(likeliest.is_some_and(|choice| choice.candidate.overlaps(&first.candidate.at)));
         }
     }
-    clear >= 3 && same * 10 >= clear * 9
+    clear >= 4 && same * 10 >= clear * 9
 }
 
 /// Turns gains into what counts beside the evidence: 0 for the best one, less for the others.
@@ -144,6 +146,8 @@ fn level(row: &mut Row<'_>) {
         .fold(f64::NEG_INFINITY, f64::max);
     for choice in &mut row.choices {
         let behind = if asked(choice.likely) { (best - choice.likely).min(MOST) } else { MOST };
+        // The last digits of a score depend on what else was in the batch: they must not decide.
+        let behind = (behind / STEP).round() * STEP;
         choice.likely = if best.is_finite() { -WEIGHT * behind } else { 0.0 };
     }
 }
