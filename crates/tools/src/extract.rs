@@ -31,11 +31,13 @@ mod flags;
 mod form;
 mod likelihood;
 mod lists;
+mod parts;
 mod reading;
 mod records;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
+mod written;
 
 /// See [`Tool::DESCRIPTION`].
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +109,7 @@ impl Tool for Extract {
         let validator = compile(&params.schema)?;
         let text = source::text(call, params.text, params.path.as_deref()).await?;
         let instructions = params.instructions.as_deref();
-        let found = match form::read(&params.schema) {
+        let found = match form::read(&params.schema, instructions) {
             Some(root) => by_values::extract(&root, instructions, &text, &params.schema, call).await?,
             None => {
                 let data = by_prompt::ask(&params.schema, instructions, &text, call).await?.unwrap_or(Value::Null);

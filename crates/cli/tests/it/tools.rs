@@ -78,7 +78,7 @@ fn answers_are_plain_or_json_and_exit_codes_say_yes_or_no() {
 
     let gateway = Gateway::saying(r#"{"total": 9}"#);
     let schema = r#"{"type": "object", "properties": {"total": {"type": "integer"}}}"#;
-    let extract = ["extract", "--schema", schema, "--text", "in total 7"];
+    let extract = ["extract", "--schema", schema, "--text", "in total 7 or 8"];
     assert_eq!(gateway.run(&extract), ("{\n  \"total\": 9\n}".to_owned(), 0));
     assert_eq!(gateway.run(&[&extract[..], &["--strict"]].concat()).1, 1, "9 is not in the text");
 

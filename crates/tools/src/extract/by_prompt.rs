@@ -70,7 +70,7 @@ fn walk(value: &Value, pointer: &str, visit: &mut dyn FnMut(&str, &str)) {
 }
 
 /// Where `value` stands in `text`, as written or in other letter case; a number not inside a longer one.
-fn find(text: &str, value: &str) -> Option<std::ops::Range<usize>> {
+pub(super) fn find(text: &str, value: &str) -> Option<std::ops::Range<usize>> {
     let digit = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_digit());
     let whole = |at: &std::ops::Range<usize>| {
         let number = value.starts_with(|letter: char| letter.is_ascii_digit());

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::choose::{self, Findings};
+use super::choose::{self, Findings, Row};
 use super::form::{Form, Node};
 use super::likelihood::{self, OpenChoice};
-use super::reading::Reading;
-use super::{Extracted, Span, by_prompt, fill, find, flags, lists, records};
+use super::parts::{self, Part};
+use super::{Extracted, Span, by_prompt, fill, written};
 use crate::call::Call;
 use crate::error::ToolError;
 
@@ -23,114 +23,97 @@ pub(super) async fn extract(
     schema: &Map<String, Value>,
     call: &Call,
 ) -> Result<Extracted, ToolError> {
-    let reading = Reading::of(text);
-    let candidates = find::candidates(&reading);
+    let parts = parts::read(text).await;
     let mut leaves = Vec::new();
     choose::leaves(root, "", &mut leaves);
-    let mut findings = plain(&leaves, &reading);
-    let open: Vec<OpenChoice<'_>> = leaves
-        .iter()
-        .filter(|(pointer, node)| node.required && !node.nullable && !findings.contains_key(pointer))
-        .filter_map(|(pointer, node)| match &node.form {
-            Form::Choice(values) => Some(OpenChoice { pointer: pointer.clone(), node, values }),
-            _ => None,
-        })
-        .collect();
-    let mut rows = choose::rows(&leaves, &reading, &candidates);
+    let mut findings = parts::plain(&leaves, &parts);
+    let open = open_choices(&leaves, &findings);
+    let mut rows = parts::rows(&leaves, &parts).await;
     let model = call.context().models.of(call.context().tier)?;
-    let (scored, chosen) = likelihood::weigh(call, &model, &reading, &mut rows, &open).await?;
-    let other = leaves.iter().any(|(_, node)| matches!(node.form, Form::Other));
-    if (!scored || other)
+    let weighed = likelihood::weigh(call, &model, text, &parts, &mut rows, &open).await?;
+    if weighed.is_none()
         && let Some(data) = by_prompt::ask(schema, instructions, text, call).await?
     {
         let (spans, not_found) = by_prompt::locate(&data, text);
         return Ok(Extracted { data, spans, not_found });
     }
+    let weighed = weighed.unwrap_or_default();
+    findings.extend(values(&leaves, &parts, &rows));
+    let is_open = |pointer: &String, node: &Node| {
+        let single = matches!(node.form, Form::Text | Form::Integer | Form::Number);
+        single && weighed.agrees && !findings.contains_key(pointer)
+    };
+    let missing: Vec<&(String, &Node)> =
+        leaves.iter().filter(|(pointer, node)| written::is_written(node) || is_open(pointer, node)).collect();
+    let written = written::write(&missing, instructions, text, call).await?;
+    findings.extend(written.found);
+    Ok(result(root, text, &findings, weighed.chosen, written.other))
+}
+
+/// The enums of which a value must be chosen although none stands in the text.
+fn open_choices<'a>(leaves: &[(String, &'a Node)], findings: &Findings) -> Vec<OpenChoice<'a>> {
+    let open =
+        leaves.iter().filter(|(pointer, node)| node.required && !node.nullable && !findings.contains_key(pointer));
+    let choice = |(pointer, node): &(String, &'a Node)| match &node.form {
+        Form::Choice(values) => Some(OpenChoice { pointer: pointer.clone(), node, values }),
+        _ => None,
+    };
+    open.filter_map(choice).collect()
+}
+
+/// Lists that the text names, then single fields, then other lists: each takes from what is left.
+fn values(leaves: &[(String, &Node)], parts: &[Part<'_>], rows: &[Row<'_>]) -> Findings {
+    let lists: Vec<(&String, &Node, &Node, bool)> = leaves
+        .iter()
+        .filter(|(_, node)| !written::is_written(node))
+        .filter_map(|(pointer, node)| match &node.form {
+            Form::List(item) => Some((pointer, *node, &**item, parts::names_list(node, parts))),
+            _ => None,
+        })
+        .collect();
+    let mut findings = Findings::new();
     let mut used: Vec<Range<usize>> = Vec::new();
     for named in [true, false] {
-        for (pointer, node) in &leaves {
-            let Form::List(item) = &node.form else { continue };
-            if lists::is_named(node, &reading) == named {
-                if !named {
-                    used = rows_found(&rows, &used);
-                }
-                for (place, taken) in list(node, item, &reading, &candidates, &used) {
-                    used.push(taken.at.clone());
-                    findings.insert(format!("{pointer}{place}"), taken);
-                }
+        for (pointer, node, item, _) in lists.iter().filter(|list| list.3 == named) {
+            for (place, taken) in parts::list(node, item, parts, &used) {
+                used.push(taken.at.clone());
+                findings.insert(format!("{pointer}{place}"), taken);
             }
         }
         if named {
-            findings.extend(choose::assign(&rows, &used));
+            let found = choose::assign(rows, &used);
+            used.extend(found.values().map(|taken| taken.at.clone()));
+            findings.extend(found);
         }
     }
-    let mut made_up = Vec::new();
-    let mut data = fill::data(root, "", &findings, &mut made_up).unwrap_or(Value::Null);
-    for (pointer, value) in chosen {
+    findings
+}
+
+/// Puts everything in its place. `chosen` and `other` do not stand in the text.
+fn result(
+    root: &Node,
+    text: &str,
+    findings: &Findings,
+    chosen: Vec<(String, Value)>,
+    other: Vec<(String, Value)>,
+) -> Extracted {
+    let mut not_found = Vec::new();
+    let mut data = fill::data(root, "", findings, &mut not_found).unwrap_or(Value::Null);
+    for (pointer, value) in chosen.into_iter().chain(other) {
         if let Some(place) = data.pointer_mut(&pointer) {
             *place = value;
+        } else if let Some((outer, name)) = pointer.rsplit_once('/')
+            && let Some(Value::Object(outer)) = data.pointer_mut(outer)
+        {
+            outer.insert(name.replace("~1", "/").replace("~0", "~"), value);
+        } else {
+            continue;
+        }
+        if !not_found.contains(&pointer) {
+            not_found.push(pointer);
         }
     }
-    let is_there = |pointer: &str| data.pointer(pointer).is_some();
-    let spans = findings.iter().filter(|(pointer, _)| is_there(pointer));
-    let spans = spans.map(|(pointer, taken)| Span::of(pointer, taken.at.clone(), text)).collect();
-    Ok(Extracted { data, spans, not_found: made_up })
-}
-
-/// The places that the rows would take.
-fn rows_found(rows: &[choose::Row<'_>], used: &[Range<usize>]) -> Vec<Range<usize>> {
-    let found = choose::assign(rows, used);
-    used.iter().cloned().chain(found.into_values().map(|taken| taken.at)).collect()
-}
-
-/// What needs no model: yes and no, and words of an enum that stand in the text.
-fn plain(leaves: &[(String, &Node)], reading: &Reading<'_>) -> Findings {
-    let found = |(pointer, node): &(String, &Node)| {
-        let taken = match &node.form {
-            Form::Flag => flags::flag(node, reading),
-            Form::Choice(values) => flags::choice(node, values, reading),
-            _ => None,
-        }?;
-        Some((pointer.clone(), taken))
-    };
-    leaves.iter().filter_map(found).collect()
-}
-
-/// The items of a list with their pointers from the list on.
-fn list(
-    node: &Node,
-    item: &Node,
-    reading: &Reading<'_>,
-    candidates: &[find::Candidate],
-    used: &[Range<usize>],
-) -> Findings {
-    let most = node.schema.get("maxItems").and_then(Value::as_u64).and_then(|most| usize::try_from(most).ok());
-    match &item.form {
-        Form::Object(_) => {
-            let mut found = records::records(node, item, reading);
-            if let Some(most) = most {
-                found.retain(|pointer, _| index(pointer).is_some_and(|index| index < most));
-            }
-            found
-        }
-        Form::List(_) | Form::Other | Form::Flag => Findings::new(),
-        _ => {
-            let mut items = lists::items(node, item, reading, candidates, used);
-            if node.schema.get("uniqueItems").is_some_and(|unique| unique == true) {
-                let mut seen = Vec::new();
-                items.retain(|taken| {
-                    !seen.contains(&taken.value) && {
-                        seen.push(taken.value.clone());
-                        true
-                    }
-                });
-            }
-            items.truncate(most.unwrap_or(usize::MAX));
-            items.into_iter().enumerate().map(|(index, taken)| (format!("/{index}"), taken)).collect()
-        }
-    }
-}
-
-fn index(pointer: &str) -> Option<usize> {
-    pointer.split('/').nth(1)?.parse().ok()
+    let there = findings.iter().filter(|(pointer, _)| data.pointer(pointer).is_some());
+    let spans = there.map(|(pointer, taken)| Span::of(pointer, taken.at.clone(), text)).collect();
+    Extracted { data, spans, not_found }
 }

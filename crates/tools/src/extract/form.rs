@@ -39,14 +39,38 @@ pub(super) enum Form {
 }
 
 /// Reads a schema of type object. `None`: it can not be read as fields.
-pub(super) fn read(schema: &Map<String, Value>) -> Option<Node> {
+///
+/// Sentences of `instructions` that name a field are taken as part of its description.
+pub(super) fn read(schema: &Map<String, Value>, instructions: Option<&str>) -> Option<Node> {
     let root = Value::Object(schema.clone());
     let mut budget = MOST;
     let plain = inline(&root, &root, 0, &mut budget)?;
-    let node = node("", &plain, true, &[]);
+    let mut node = node("", &plain, true, &[]);
+    for sentence in instructions.unwrap_or_default().split(['.', '\n', ';']).filter(|words| !words.trim().is_empty()) {
+        instruct(&mut node, sentence.trim());
+    }
     match &node.form {
         Form::Object(fields) if !fields.is_empty() => Some(node),
         _ => None,
+    }
+}
+
+/// Adds what a sentence says to the fields that it names.
+fn instruct(node: &mut Node, sentence: &str) {
+    let said: Vec<String> = vocabulary::words(sentence).iter().map(|word| vocabulary::stem(word)).collect();
+    let own = vocabulary::words(&node.name);
+    if !own.is_empty() && own.iter().all(|word| said.contains(&vocabulary::stem(word))) {
+        for cue in vocabulary::cues("", sentence) {
+            if node.cues.iter().all(|known| known.stem != cue.stem) {
+                node.cues.push(cue);
+            }
+        }
+        node.description = [node.description.as_str(), sentence].join(" ").trim().to_owned();
+    }
+    match &mut node.form {
+        Form::Object(fields) => fields.iter_mut().for_each(|field| instruct(field, sentence)),
+        Form::List(item) => instruct(item, sentence),
+        _ => {}
     }
 }
 
@@ -197,7 +221,7 @@ mod tests {
     use super::*;
 
     fn fields_of(schema: &Value) -> Vec<Node> {
-        let node = read(schema.as_object().expect("object")).expect("readable");
+        let node = read(schema.as_object().expect("object"), None).expect("readable");
         let Form::Object(fields) = node.form else { panic!("{node:?}") };
         fields
     }
@@ -225,6 +249,6 @@ mod tests {
         assert!(matches!(&fields[0].form, Form::Object(inner) if inner[0].required));
         assert!(matches!(&fields[1].form, Form::List(item) if matches!(item.form, Form::Object(_))));
         let circle = json!({"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"properties": {"a": {"$ref": "#/$defs/A"}}}}});
-        assert!(read(circle.as_object().expect("object")).is_none());
+        assert!(read(circle.as_object().expect("object"), None).is_none());
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::choose::Row;
 use super::form::Node;
+use super::parts::Part;
 use super::reading::Reading;
 use super::vocabulary;
 use crate::call::Call;
@@ -26,12 +27,28 @@ const CLEAR: f64 = 4.0;
 const WEIGHT: f64 = 0.35;
 /// Log-probabilities differ by at most this much: one odd token says no more than that.
 const MOST: f64 = 6.0;
+/// Differences of log-probability are rounded to this.
+const STEP: f64 = 0.5;
 /// Most tokens of a window: small models read short texts better.
 const WINDOW: u32 = 1024;
 /// Windows that are scored in one request.
 const AT_ONCE: usize = 4;
+/// An enum whose values do not stand in the text is decided on the first so many requests: every window of a long
+/// text would be read for a word that is in none.
+const OPEN: usize = 4;
+/// Evidence says clearly what leads by this much.
+const LEAD: f64 = 1.0;
 /// What stands in the place of a field's name when nothing is asked.
 const NOTHING: &str = "Note";
+
+/// What came of weighing, beside the weights of the choices.
+#[derive(Debug, Default)]
+pub(super) struct Weighed {
+    /// Values of the enums that were open, by pointer.
+    pub(super) chosen: Vec<(String, Value)>,
+    /// Whether the model's judgement agrees with what the evidence says clearly.
+    pub(super) agrees: bool,
+}
 
 /// Values of a field of which one is to be chosen, and none stands in the text.
 #[derive(Debug)]
@@ -41,26 +58,30 @@ pub(super) struct OpenChoice<'a> {
     pub(super) values: &'a [Value],
 }
 
-/// Lets the model weigh the candidates of the rows, and choose the values of `open`. `false`: the backend can
+/// Lets the model weigh the candidates of the rows, and choose the values of `open`. `None`: the backend can
 /// not score, and nothing was changed.
 pub(super) async fn weigh(
     call: &Call,
     model: &Model,
-    reading: &Reading<'_>,
+    text: &str,
+    parts: &[Part<'_>],
     rows: &mut [Row<'_>],
     open: &[OpenChoice<'_>],
-) -> Result<(bool, Vec<(String, Value)>), ToolError> {
-    let windows = windows(model, reading).await?;
+) -> Result<Option<Weighed>, ToolError> {
+    if open.is_empty() && !rows.iter().any(is_contested) {
+        return Ok(Some(Weighed::default()));
+    }
+    let windows = windows(model, parts).await?;
     let mut chosen: Vec<Vec<f64>> = vec![Vec::new(); open.len()];
     let batches: Vec<&[Range<usize>]> = windows.chunks(AT_ONCE).collect();
     for (number, batch) in batches.iter().enumerate() {
-        let asked = ask(reading, rows, open, batch);
+        let asked = ask(text, rows, if number < OPEN { open } else { &[] }, batch);
         if asked.items.is_empty() {
             continue;
         }
         let request = ScoreRequest { model: model.name.clone(), items: asked.items };
         let scores = match model.backend.score(request).await {
-            Err(error) if error.is_unsupported() => return Ok((false, Vec::new())),
+            Err(error) if error.is_unsupported() => return Ok(None),
             outcome => outcome?,
         };
         let usage = Usage::new(scores.usage.prompt_tokens, 0);
@@ -87,12 +108,31 @@ pub(super) async fn weigh(
         let current = u32::try_from(number + 1).unwrap_or(u32::MAX);
         call.context().progress.step(current, u32::try_from(batches.len()).ok(), "reading the text");
     }
+    let agrees = agrees(rows);
     rows.iter_mut().for_each(level);
     let best = |(open, gains): (&OpenChoice<'_>, Vec<f64>)| {
         let best = (0..gains.len()).max_by(|&one, &other| gains[one].total_cmp(&gains[other]).then(other.cmp(&one)))?;
         Some((open.pointer.clone(), open.values.get(best)?.clone()))
     };
-    Ok((true, open.iter().zip(chosen).filter_map(best).collect()))
+    Ok(Some(Weighed { chosen: open.iter().zip(chosen).filter_map(best).collect(), agrees }))
+}
+
+/// Whether the model finds likeliest what the evidence alone says clearly, in nearly all of at least four fields:
+/// then it can be trusted with fields for which there is no evidence. A very small model does not come so far.
+fn agrees(rows: &[Row<'_>]) -> bool {
+    let (mut clear, mut same) = (0, 0);
+    for row in rows {
+        let asked: Vec<&super::choose::Choice> = row.choices.iter().filter(|choice| choice.likely != 0.0).collect();
+        let Some(first) = asked.first() else { continue };
+        let others = asked.iter().filter(|choice| !choice.candidate.overlaps(&first.candidate.at));
+        let second = others.map(|choice| choice.evidence.score()).fold(f64::NEG_INFINITY, f64::max);
+        let likeliest = asked.iter().max_by(|one, other| one.likely.total_cmp(&other.likely));
+        if second.is_finite() && first.evidence.score() - second >= LEAD {
+            clear += 1;
+            same += usize::from(likeliest.is_some_and(|choice| choice.candidate.overlaps(&first.candidate.at)));
+        }
+    }
+    clear >= 4 && same * 10 >= clear * 9
 }
 
 /// Turns gains into what counts beside the evidence: 0 for the best one, less for the others.
@@ -106,6 +146,8 @@ fn level(row: &mut Row<'_>) {
         .fold(f64::NEG_INFINITY, f64::max);
     for choice in &mut row.choices {
         let behind = if asked(choice.likely) { (best - choice.likely).min(MOST) } else { MOST };
+        // The last digits of a score depend on what else was in the batch: they must not decide.
+        let behind = (behind / STEP).round() * STEP;
         choice.likely = if best.is_finite() { -WEIGHT * behind } else { 0.0 };
     }
 }
@@ -130,17 +172,16 @@ enum Of {
     Open(usize),
 }
 
-fn ask(reading: &Reading<'_>, rows: &[Row<'_>], open: &[OpenChoice<'_>], windows: &[Range<usize>]) -> Asked {
+fn ask(text: &str, rows: &[Row<'_>], open: &[OpenChoice<'_>], windows: &[Range<usize>]) -> Asked {
     let mut asked = Asked { items: Vec::new(), questions: Vec::new() };
     for window in windows {
-        let text = reading.text.get(window.clone()).unwrap_or_default();
+        let part = text.get(window.clone()).unwrap_or_default();
         let mut biased: Vec<String> = Vec::new();
         let mut questions: Vec<(Of, &Node, Vec<String>)> = Vec::new();
         for (index, row) in rows.iter().enumerate() {
             let places = contested(row, window);
-            let texts =
-                places.iter().map(|&place| format!(" {}", row.choices[place].candidate.text(reading.text))).collect();
-            if places.len() > 1 {
+            let texts = places.iter().map(|&place| format!(" {}", row.choices[place].candidate.text(text))).collect();
+            if !places.is_empty() && is_contested(row) {
                 questions.push((Of::Row(index, places), row.node, texts));
             }
         }
@@ -152,14 +193,20 @@ fn ask(reading: &Reading<'_>, rows: &[Row<'_>], open: &[OpenChoice<'_>], windows
         for (of, node, texts) in questions {
             let question = Asking { of, item: asked.items.len(), bias, first: biased.len() };
             biased.extend(texts.iter().cloned());
-            asked.items.push(item(text, &label(node), texts));
+            asked.items.push(item(part, &label(node), texts));
             asked.questions.push(question);
         }
         if !biased.is_empty() {
-            asked.items.push(item(text, NOTHING, biased));
+            asked.items.push(item(part, NOTHING, biased));
         }
     }
     asked
+}
+
+/// Whether the evidence leaves more than one choice.
+fn is_contested(row: &Row<'_>) -> bool {
+    let [first, second, ..] = row.choices.as_slice() else { return false };
+    first.score() - second.score() < CLEAR
 }
 
 /// The choices of a row in a window that the evidence alone does not decide.
@@ -191,7 +238,16 @@ fn label(node: &Node) -> String {
 }
 
 /// The text in pieces that the model can read, cut between sentences where that can be.
-async fn windows(model: &Model, reading: &Reading<'_>) -> Result<Vec<Range<usize>>, ToolError> {
+async fn windows(model: &Model, parts: &[Part<'_>]) -> Result<Vec<Range<usize>>, ToolError> {
+    let mut found = Vec::new();
+    for part in parts {
+        let inner = windows_of(model, &part.reading).await?;
+        found.extend(inner.into_iter().map(|at| at.start + part.offset..at.end + part.offset));
+    }
+    Ok(found)
+}
+
+async fn windows_of(model: &Model, reading: &Reading<'_>) -> Result<Vec<Range<usize>>, ToolError> {
     let most = model.window.map_or(WINDOW, |window| (window / 2).clamp(64, WINDOW));
     let mut found: Vec<Range<usize>> = Vec::new();
     let whole = 0..reading.text.len();

@@ -13,9 +13,6 @@ use super::pattern;
 use super::reading::Reading;
 use super::vocabulary::{Role, likeness, words};
 
-/// Most items of a list.
-const MOST: usize = 1000;
-
 static BETWEEN: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"[,;|/]\s+(?:and|or|y|und|et|e)\s+|[,;|]\s+|,|\s+(?:and|or|y|und|et|e|&)\s+|\n+"));
 static BULLET: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[ \t]*(?:[-*•+]|\d{1,2}[.)])[ \t]+"));
@@ -50,7 +47,6 @@ pub(super) fn items(
     if found.is_empty() && item.roles.contains(&Role::Person) {
         found = names(reading, &all, used);
     }
-    found.truncate(MOST);
     found
 }
 

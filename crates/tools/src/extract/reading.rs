@@ -65,6 +65,11 @@ const ABBREVIATIONS: [&str; 20] = [
 
 impl<'a> Reading<'a> {
     pub(super) fn of(text: &'a str) -> Self {
+        Self::with(text, decimal_comma(text))
+    }
+
+    /// Reads a part of a text whose way to write numbers is known.
+    pub(super) fn with(text: &'a str, decimal_comma: bool) -> Self {
         let sentences = sentences(text);
         let mut sentence = 0;
         let words = WORD
@@ -76,9 +81,6 @@ impl<'a> Reading<'a> {
                 Word { at: found.range(), stem: stem(found.as_str()), sentence }
             })
             .collect();
-        let comma = DECIMAL_COMMA.is_match(text) && !DECIMAL_POINT.is_match(text);
-        let foreign = FOREIGN.find_iter(text).count() > ENGLISH.find_iter(text).count();
-        let decimal_comma = comma || (foreign && !DECIMAL_POINT.is_match(text));
         Self { text, words, sentences, pairs: pairs(text), decimal_comma }
     }
 
@@ -98,6 +100,13 @@ impl<'a> Reading<'a> {
         let before = self.text[..place].trim_end_matches([' ', '\t', '"', '-', '*', '(']);
         before.is_empty() || before.ends_with(['.', '!', '?', '\n', ':']) || self.sentence_at(place).start == place
     }
+}
+
+/// Whether a text writes numbers as in `1.234,50`.
+pub(super) fn decimal_comma(text: &str) -> bool {
+    let comma = DECIMAL_COMMA.is_match(text) && !DECIMAL_POINT.is_match(text);
+    let foreign = FOREIGN.find_iter(text).count() > ENGLISH.find_iter(text).count();
+    comma || (foreign && !DECIMAL_POINT.is_match(text))
 }
 
 fn sentences(text: &str) -> Vec<Range<usize>> {

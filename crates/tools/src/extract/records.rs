@@ -10,13 +10,9 @@ use super::form::{Form, Node};
 use super::reading::Reading;
 use super::vocabulary::{stem, words};
 
-/// Most objects of a list.
-const MOST: usize = 1000;
-
-/// The fields of each object that the text has, with pointers from the list on (`/0/name`). `named` is where a
-/// line names the list, if one does.
-pub(super) fn records(list: &Node, item: &Node, reading: &Reading<'_>) -> Findings {
-    let Form::Object(fields) = &item.form else { return Findings::new() };
+/// The objects that the text has, each with its fields' pointers from the object on (`/name`).
+pub(super) fn records(list: &Node, item: &Node, reading: &Reading<'_>) -> Vec<Findings> {
+    let Form::Object(fields) = &item.form else { return Vec::new() };
     let table = table(fields, reading);
     if !table.is_empty() {
         return table;
@@ -30,23 +26,15 @@ pub(super) fn records(list: &Node, item: &Node, reading: &Reading<'_>) -> Findin
         })
         .collect();
     let below = heading(list, reading, &lines);
-    let mut best = Findings::new();
-    let mut most = 0;
+    let mut best: Vec<Findings> = Vec::new();
     for segments in [below, lines, reading.sentences.clone()] {
-        let mut found = Findings::new();
-        let mut count = 0;
-        for segment in segments.into_iter().take(MOST) {
-            let record = record(item, fields, reading, &segment);
-            if !record.is_empty() {
-                found.extend(record.into_iter().map(|(pointer, taken)| (format!("/{count}{pointer}"), taken)));
-                count += 1;
-            }
-        }
-        if count > most {
-            (best, most) = (found, count);
+        let records = segments.iter().map(|segment| record(item, fields, reading, segment));
+        let found: Vec<Findings> = records.filter(|record| !record.is_empty()).collect();
+        if found.len() > best.len() {
+            best = found;
         }
         // Lines below a heading that names the list are meant.
-        if most > 1 {
+        if best.len() > 1 {
             break;
         }
     }
@@ -97,10 +85,10 @@ fn record(item: &Node, fields: &[Node], reading: &Reading<'_>, segment: &Range<u
 }
 
 /// Rows below a line whose cells are the fields' names.
-fn table(fields: &[Node], reading: &Reading<'_>) -> Findings {
-    let mut found = Findings::new();
+fn table(fields: &[Node], reading: &Reading<'_>) -> Vec<Findings> {
+    let mut found = Vec::new();
     let mut header: Option<(char, Vec<Option<&Node>>)> = None;
-    let (mut start, mut count) = (0, 0);
+    let mut start = 0;
     for line in reading.text.split_inclusive('\n') {
         let at = start..start + line.len();
         start = at.end;
@@ -112,17 +100,18 @@ fn table(fields: &[Node], reading: &Reading<'_>) -> Findings {
                 if ruled && !line.trim().is_empty() {
                     continue;
                 }
-                if cells.len() != columns.len() || count >= MOST {
+                if cells.len() != columns.len() {
                     break;
                 }
+                let mut record = Findings::new();
                 for (cell, column) in cells.into_iter().zip(columns) {
                     let Some((node, taken)) = column.and_then(|node| Some((node, cell_value(node, reading, cell)?)))
                     else {
                         continue;
                     };
-                    found.insert(format!("/{count}{}", inside("", &node.name)), taken);
+                    record.insert(inside("", &node.name), taken);
                 }
-                count += 1;
+                found.push(record);
             }
         }
     }
