@@ -69,7 +69,7 @@ fn messages(answer: &Answer) -> Vec<Value> {
 
 #[tokio::test]
 async fn both_revisions_list_and_call() {
-    let gateway = Gateway::new(Script::text("short")).await;
+    let gateway = Gateway::new(Script::text(r#"{"label": "b"}"#)).await;
     for version in [OLD, NEW] {
         let listed = ask(&gateway, version, "tools/list", json!({})).await;
         assert_eq!(listed.status, 200, "{version}: {}", listed.body);
@@ -81,11 +81,11 @@ async fn both_revisions_list_and_call() {
             assert_eq!(tool["annotations"]["readOnlyHint"], true);
             assert_eq!(tool["annotations"]["openWorldHint"], false);
         }
-        let arguments = json!({"name": "summarize", "arguments": {"text": "a text"}});
+        let arguments = json!({"name": "classify", "arguments": {"text": "a text", "labels": ["a", "b"]}});
         let called = ask(&gateway, version, "tools/call", arguments).await.json();
-        assert_eq!(called["result"]["structuredContent"]["summary"], "short", "{version}: {called}");
+        assert_eq!(called["result"]["structuredContent"]["label"], "b", "{version}: {called}");
         let text = called["result"]["content"][0]["text"].as_str().expect("text");
-        assert_eq!(serde_json::from_str::<Value>(text).expect("json")["summary"], "short");
+        assert_eq!(serde_json::from_str::<Value>(text).expect("json")["label"], "b");
     }
     let params = json!({"protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
     let hello = ask(&gateway, OLD, "initialize", params).await.json();
@@ -166,7 +166,7 @@ async fn progress_is_told_to_whom_it_was_promised() {
         let told: Vec<&Value> = messages.iter().filter(|m| m["method"] == "notifications/progress").collect();
         assert!(!told.is_empty(), "{version}: {}", answer.body);
         assert!(told.iter().all(|m| m["params"]["progressToken"] == "p"));
-        assert_eq!(messages.last().expect("a result")["result"]["structuredContent"]["summary"], "short");
+        assert_eq!(messages.last().expect("a result")["result"]["structuredContent"]["summary"], "t.");
     }
 }
 

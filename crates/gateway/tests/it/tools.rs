@@ -29,13 +29,13 @@ async fn the_list_has_names_descriptions_and_schemas() {
 
 #[tokio::test]
 async fn a_call_answers_with_the_result_and_its_costs() {
-    let gateway = Gateway::new(Script::text("one two three")).await;
-    let answer = gateway.post("/mcp/tools/summarize", &json!({"text": "a long text", "max_words": 5})).await;
+    let gateway = Gateway::new(Script::text(r#"{"label": "b"}"#)).await;
+    let answer = gateway.post("/mcp/tools/classify", &json!({"text": "a text", "labels": ["a", "b"]})).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let result = answer.json();
-    assert_eq!(result["summary"], "one two three");
+    assert_eq!((&result["label"], &result["scores_measured"]), (&json!("b"), &json!(false)));
     assert_eq!((&result["files_read"], &result["model"]), (&json!([]), &json!("tiny")));
-    assert_eq!(result["usage"]["completion_tokens"], 3);
+    assert_eq!(result["usage"]["completion_tokens"], 2);
 }
 
 #[tokio::test]
@@ -66,18 +66,19 @@ async fn files_of_the_configured_folders_can_be_named() {
     let folder = tempfile::tempdir().expect("folder");
     std::fs::write(folder.path().join("mail.txt"), "please pay").expect("write");
     let tools = ToolsConfig { roots: vec![folder.path().to_owned()], ..ToolsConfig::default() };
-    let mock = Arc::new(MockBackend::new("mock").with_script(Script::text("short")));
+    let mock = Arc::new(MockBackend::new("mock").with_script(Script::text(r#"{"label": "b"}"#)));
     let fleet = Fleet::from_backends(vec![Arc::clone(&mock) as Arc<dyn Backend>]);
     let build = Build { version: "1".to_owned(), commit: None, features: Vec::new() };
     let state = AppState::with_tools(ServerConfig::default(), &tools, fleet, build).expect("configuration");
-    let response = app(state).oneshot(post("/mcp/tools/summarize", &json!({"path": "*.txt"}))).await.expect("answer");
+    let asks = post("/mcp/tools/classify", &json!({"path": "*.txt", "labels": ["a", "b"]}));
+    let response = app(state).oneshot(asks).await.expect("answer");
     assert_eq!(response.status(), 200);
     let asked = mock.chats().remove(0);
     assert!(asked.messages[1].text_content().expect("text").contains("please pay"));
 }
 
-fn streamed(body: &Value) -> Request<Body> {
-    let mut request = post("/mcp/tools/summarize", body);
+fn streamed(tool: &str, body: &Value) -> Request<Body> {
+    let mut request = post(&format!("/mcp/tools/{tool}"), body);
     request.headers_mut().insert("accept", "text/event-stream".parse().expect("header"));
     request
 }
@@ -85,14 +86,15 @@ fn streamed(body: &Value) -> Request<Body> {
 #[tokio::test]
 async fn a_stream_tells_progress_and_ends_with_the_result_or_an_error() {
     let gateway = Gateway::new(Script::text("short")).await;
-    let answer = gateway.send(streamed(&json!({"text": "t"}))).await;
+    let answer = gateway.send(streamed("summarize", &json!({"text": "t"}))).await;
     let events: Vec<Value> = answer.events().iter().map(|event| serde_json::from_str(event).expect("json")).collect();
     let kinds: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
     assert_eq!((kinds.first(), kinds.last()), (Some(&"progress"), Some(&"result")));
-    assert_eq!(events.last().expect("result")["result"]["summary"], "short");
+    assert_eq!(events.last().expect("result")["result"]["summary"], "t.");
 
     gateway.mock.set_script(Script::ErrorMidStream { text: "a".to_owned(), error: Error::upstream("mock", "broke") });
-    let events = gateway.send(streamed(&json!({"text": "t"}))).await.events();
+    let asks = streamed("classify", &json!({"text": "t", "labels": ["a", "b"]}));
+    let events = gateway.send(asks).await.events();
     let last: Value = serde_json::from_str(events.last().expect("an event")).expect("json");
     assert_eq!(last["error"]["code"], "backend_error");
 }
@@ -100,7 +102,7 @@ async fn a_stream_tells_progress_and_ends_with_the_result_or_an_error() {
 #[tokio::test]
 async fn a_caller_that_leaves_ends_the_work() {
     let gateway = Gateway::new(Script::NeverEnds { text: "a".to_owned() }).await;
-    let started = gateway.start(streamed(&json!({"text": "t"}))).await;
+    let started = gateway.start(streamed("summarize", &json!({"text": "t"}))).await;
     assert_eq!(started.status(), 200);
     let mut body = started.into_body();
     http_body_util::BodyExt::frame(&mut body).await.expect("progress").expect("a frame");
