@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use lla_gateway::{ServerConfig, ToolsConfig};
-use lla_inference::{EngineModelConfig, HttpBackendConfig};
+use lla_inference::{EngineModelConfig, HttpBackendConfig, ResilienceConfig, RouteConfig};
 use serde::{Deserialize, Serialize};
 
 pub use problem::{ConfigError, Place, Problem};
@@ -42,6 +42,10 @@ pub struct Config {
     pub models: BTreeMap<String, EngineModelConfig>,
     /// `[backends.NAME]`: servers that others run.
     pub backends: BTreeMap<String, HttpBackendConfig>,
+    /// `[routes.NAME]`: who serves a tier or a name of its own, in which order.
+    pub routes: BTreeMap<String, RouteConfig>,
+    /// `[resilience]`: how failures of backends are met.
+    pub resilience: ResilienceConfig,
     /// `[tools]`: what classify, extract, summarize and rewrite may use.
     pub tools: ToolsConfig,
     /// `[store]`: where models are kept.

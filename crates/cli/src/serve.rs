@@ -77,6 +77,8 @@ async fn serve(args: &ServeArgs, mut config: Config, stop: &stop::Stop) -> Outco
         FleetConfig {
             models: config.models.clone(),
             backends: config.backends.clone(),
+            routes: config.routes.clone(),
+            resilience: config.resilience,
             run_dir: run_dir.path().to_owned(),
         },
         Arc::new(launcher::EngineLauncher::new(&config.log)?),

@@ -17,6 +17,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
+use lla_inference::Target;
 use lla_protocol::openai::Usage;
 
 use crate::error::Outcome;
@@ -45,11 +46,11 @@ impl Trace {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes where the request goes, and why.
-    pub(crate) fn note_route(&self, model: &str, backend: &str, reason: &'static str) {
+    /// Notes where the request goes, and why; the last call counts, because another backend may take over.
+    pub(crate) fn note_route(&self, target: &Target, reason: &'static str) {
         let mut facts = self.facts();
-        facts.model = Some(model.to_owned());
-        facts.backend = Some(backend.to_owned());
+        facts.model = Some(target.public_name.clone());
+        facts.backend = Some(target.backend.clone());
         facts.route = Some(reason);
     }
 

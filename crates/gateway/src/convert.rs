@@ -13,7 +13,7 @@ const MAX_CHOICES: usize = 2048;
 /// A chat request for the model of `route`.
 pub(crate) fn chat(wire: openai::ChatCompletionRequest, route: &Route) -> ChatRequest {
     ChatRequest {
-        model: route.model.clone(),
+        model: route.first().model.clone(),
         messages: wire.messages,
         sampling: wire.sampling,
         max_tokens: wire.max_tokens,
@@ -24,7 +24,12 @@ pub(crate) fn chat(wire: openai::ChatCompletionRequest, route: &Route) -> ChatRe
 
 /// A request for embeddings by the model of `route`.
 pub(crate) fn embedding(wire: openai::EmbeddingRequest, route: &Route) -> EmbedRequest {
-    EmbedRequest { model: route.model.clone(), input: wire.input, dimensions: wire.dimensions, extra: wire.rest }
+    EmbedRequest {
+        model: route.first().model.clone(),
+        input: wire.input,
+        dimensions: wire.dimensions,
+        extra: wire.rest,
+    }
 }
 
 /// A completion request for the model of `route`.
@@ -33,7 +38,7 @@ pub(crate) fn embedding(wire: openai::EmbeddingRequest, route: &Route) -> EmbedR
 /// When it asks for more answers than one request may have.
 pub(crate) fn completion(wire: openai::CompletionRequest, route: &Route) -> Result<CompletionRequest, FieldError> {
     let request = CompletionRequest {
-        model: route.model.clone(),
+        model: route.first().model.clone(),
         prompt: wire.prompt,
         sampling: wire.sampling,
         max_tokens: wire.max_tokens,

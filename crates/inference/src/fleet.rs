@@ -5,21 +5,30 @@
 //! for their models from time to time (`server`). [`Fleet::snapshot`] shows both to
 //! [`route`](crate::route::route).
 //!
+//! A request goes to the targets of its route (`dispatch`): to the one that suits best, and to the next one when
+//! that fails before anything was handed out. `vitals` is what is known of a backend for that.
+//!
 //! What it does not: choose a model for a request, limit callers, know HTTP.
 
+mod answer;
 mod backoff;
 mod config;
+mod dispatch;
 mod engine;
 mod engine_process;
 mod in_flight;
+mod listing;
+mod load;
+mod member;
 mod routed;
 mod server;
 mod socket;
 mod status;
+mod vitals;
 
 use std::path::Path;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
@@ -27,22 +36,27 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use answer::Answer;
 pub use config::{DefaultSampling, EngineModelConfig, FleetConfig, StartPolicy};
-use engine::{Engine, Request};
+use dispatch::Dispatch;
+use engine::Engine;
+use listing::Listing;
+use member::{Member, Request};
 pub use routed::RoutedBackend;
 use server::Server;
-pub use status::{BackendStatus, FleetModel, ModelState, Snapshot};
+pub use status::{BackendStatus, FleetModel, ModelState, Replica, Snapshot};
+pub use vitals::Strain;
 
-use crate::backend::unsupported;
 use crate::driver::BuildError;
+use crate::resilience::ResilienceConfig;
+use crate::resilience::budget::Budget;
+use crate::route::Target;
 use crate::{
     Backend, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, OpenAiBackend, Route,
     ScoreRequest, Scores,
 };
 
-/// Servers are asked this often for their models.
-const REFRESH: Duration = Duration::from_secs(10);
-/// As long as one of them fails, more often.
+/// As long as a server fails it is asked for its models this often, if that is more often than configured.
 const REFRESH_FAILED: Duration = Duration::from_secs(3);
 
 /// How an engine process is started: the one thing of an engine that this crate does not know.
@@ -56,7 +70,10 @@ pub trait Launch: Send + Sync {
 #[derive(Debug)]
 pub struct Fleet {
     engines: Vec<Arc<Engine>>,
-    servers: Vec<Server>,
+    servers: Vec<Arc<Server>>,
+    listing: Listing,
+    resilience: ResilienceConfig,
+    budget: Mutex<Budget>,
     closing: CancellationToken,
     /// Supervisors of engines, and the refresher.
     tasks: TaskTracker,
@@ -83,132 +100,162 @@ impl Fleet {
         }
         let mut servers = Vec::with_capacity(config.backends.len());
         for (name, server) in &config.backends {
-            let backend = OpenAiBackend::new(name, server)?;
-            servers.push(Server::new(Arc::new(backend), server.dialect.as_str(), server.tier, &server.models));
+            let backend = Arc::new(OpenAiBackend::new(name, server)?);
+            let (kind, breaker) = (server.dialect.as_str(), config.resilience.breaker);
+            servers.push(Arc::new(Server::new(backend, kind, server.tier, &server.models, breaker)));
         }
-        Ok(Self::start(engines, servers))
+        let fleet = Arc::new(Self::of(engines, servers, Listing::new(config.routes), config.resilience));
+        fleet.start();
+        Ok(fleet)
     }
 
     /// A fleet of ready-made backends, for tests. Models of a backend that answers at once (a mock)
     /// are there at once; others after [`Fleet::refresh`].
     #[must_use]
     pub fn from_backends(backends: Vec<Arc<dyn Backend>>) -> Arc<Self> {
-        let servers: Vec<Server> =
-            backends.into_iter().map(|backend| Server::new(backend, "custom", None, &[])).collect();
+        Self::from_backends_with(backends, FleetConfig::default())
+    }
+
+    /// Like [`Fleet::from_backends`], with the routes and the resilience of a configuration.
+    #[must_use]
+    pub fn from_backends_with(backends: Vec<Arc<dyn Backend>>, config: FleetConfig) -> Arc<Self> {
+        let breaker = config.resilience.breaker;
+        let server = |backend| Arc::new(Server::new(backend, "custom", None, &[], breaker));
+        let servers: Vec<Arc<Server>> = backends.into_iter().map(server).collect();
         for server in &servers {
             server.refresh_if_immediate();
         }
-        let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
-        Arc::new(Self { engines: Vec::new(), servers, closing, tasks })
+        Arc::new(Self::of(Vec::new(), servers, Listing::new(config.routes), config.resilience))
     }
 
-    fn start(engines: Vec<Arc<Engine>>, servers: Vec<Server>) -> Arc<Self> {
+    fn of(
+        engines: Vec<Arc<Engine>>,
+        servers: Vec<Arc<Server>>,
+        listing: Listing,
+        resilience: ResilienceConfig,
+    ) -> Self {
+        let budget = Mutex::new(Budget::new(resilience.retry.share, Instant::now()));
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
-        for engine in &engines {
-            tasks.spawn(Arc::clone(engine).supervise(closing.clone()));
+        Self { engines, servers, listing, resilience, budget, closing, tasks }
+    }
+
+    fn start(self: &Arc<Self>) {
+        for engine in &self.engines {
+            self.tasks.spawn(Arc::clone(engine).supervise(self.closing.clone()));
         }
-        let fleet = Arc::new(Self { engines, servers, closing: closing.clone(), tasks: tasks.clone() });
-        if !fleet.servers.is_empty() {
-            let refreshing = refresh_again_and_again(Arc::downgrade(&fleet));
-            tasks.spawn(async move { closing.run_until_cancelled(refreshing).await });
+        if !self.servers.is_empty() {
+            let refreshing = refresh_again_and_again(Arc::downgrade(self));
+            let closing = self.closing.clone();
+            self.tasks.spawn(async move { closing.run_until_cancelled(refreshing).await });
         }
-        fleet
     }
 
     /// Asks every server for its models. Engines need no asking.
     pub async fn refresh(&self) {
-        join_all(self.servers.iter().map(Server::refresh)).await;
+        join_all(self.servers.iter().map(|server| server.refresh())).await;
     }
 
     /// What works now; cheap, asks nobody.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        let mut models: Vec<FleetModel> = self.engines.iter().map(|engine| engine.model()).collect();
-        for mut model in self.servers.iter().flat_map(Server::models) {
-            let taken = |id: &str| models.iter().any(|other| other.id == id);
-            if taken(&model.id) {
-                model.id = format!("{}/{}", model.backend, model.backend_model);
-            }
-            if !taken(&model.id) {
-                models.push(model);
-            }
-        }
-        Snapshot { models }
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.listing.snapshot(&self.engines, &self.servers)
     }
 
     /// Asks every backend for a sign of life, all at the same time.
     pub async fn health(&self) -> Vec<BackendStatus> {
         let engines = join_all(self.engines.iter().map(|engine| engine.status()));
-        let servers = join_all(self.servers.iter().map(Server::status));
+        let servers = join_all(self.servers.iter().map(|server| server.status()));
         let (mut all, servers) = futures_util::future::join(engines, servers).await;
         all.extend(servers);
         all
     }
 
-    /// Has the route's backend answer, starting its engine when it does not run.
+    /// Has one of the route's backends answer, starting its engine when it does not run. When one fails
+    /// before its first event, the next one is asked: see [`crate::resilience`].
     ///
     /// # Errors
-    /// When the backend can not be started, is not there, or refuses the request.
-    pub async fn chat(&self, route: &Route, request: ChatRequest) -> Result<EventStream, Error> {
-        if let Some(engine) = self.engine(route) {
-            return engine.answer(Request::Chat(request)).await;
-        }
-        self.server(route)?.chat(request).await
+    /// When none of them can be started, is there, or accepts the request: what the last one said.
+    pub async fn chat(self: &Arc<Self>, route: &Route, request: ChatRequest) -> Result<Answer<EventStream>, Error> {
+        let (key, load) = (load::chat_key(&request), load::of_chat(&request));
+        answer::stream(self, route, Request::Chat(request), Some(key), load).await
     }
 
     /// Like [`Fleet::chat`] for a text completion.
     ///
     /// # Errors
     /// Like [`Fleet::chat`].
-    pub async fn complete(&self, route: &Route, request: CompletionRequest) -> Result<EventStream, Error> {
-        if let Some(engine) = self.engine(route) {
-            return engine.answer(Request::Complete(request)).await;
-        }
-        self.server(route)?.complete(request).await
+    pub async fn complete(
+        self: &Arc<Self>,
+        route: &Route,
+        request: CompletionRequest,
+    ) -> Result<Answer<EventStream>, Error> {
+        let (key, load) = (load::completion_key(&request), load::of_completion(&request));
+        answer::stream(self, route, Request::Complete(request), key, load).await
     }
 
-    /// Has the route's backend turn texts into vectors.
+    /// Has one of the route's backends turn texts into vectors.
     ///
     /// # Errors
     /// Like [`Fleet::chat`].
-    pub async fn embed(&self, route: &Route, request: EmbedRequest) -> Result<Embeddings, Error> {
-        if let Some(engine) = self.engine(route) {
-            return engine.embed(&request).await;
-        }
-        self.server(route)?.embed(request).await
+    pub async fn embed(self: &Arc<Self>, route: &Route, request: EmbedRequest) -> Result<Answer<Embeddings>, Error> {
+        let load = load::of_prompt(&request.input);
+        let request = &request;
+        self.whole(route, load, |member, target| async move { member.embed(request, &target).await }).await
     }
 
-    /// Has the route's backend tell how likely texts are.
+    /// Has one of the route's backends tell how likely texts are.
     ///
     /// # Errors
     /// Like [`Fleet::chat`].
-    pub async fn score(&self, route: &Route, request: ScoreRequest) -> Result<Scores, Error> {
-        if let Some(engine) = self.engine(route) {
-            return engine.score(&request).await;
-        }
-        self.server(route)?.score(request).await
+    pub async fn score(self: &Arc<Self>, route: &Route, request: ScoreRequest) -> Result<Answer<Scores>, Error> {
+        let request = &request;
+        let load = load::of_scores(request);
+        self.whole(route, load, |member, target| async move { member.score(request, &target).await }).await
     }
 
-    /// Has the route's backend answer typed decisions by itself.
+    /// Has one of the route's backends answer typed decisions by itself.
     ///
     /// # Errors
     /// Like [`Fleet::chat`]; engines always refuse: see [`Fleet::score`].
-    pub async fn decide(&self, route: &Route, request: SystemOneRequest) -> Result<SystemOneAnswer, Error> {
-        if self.engine(route).is_some() {
-            return Err(unsupported(&route.backend, &request.model, "decides nothing by itself"));
-        }
-        self.server(route)?.decide(request).await
+    pub async fn decide(
+        self: &Arc<Self>,
+        route: &Route,
+        request: SystemOneRequest,
+    ) -> Result<Answer<SystemOneAnswer>, Error> {
+        let request = &request;
+        self.whole(route, 0, |member, target| async move { member.decide(request, &target).await }).await
     }
 
     /// Counts the prompt tokens of a chat request as the route's model would see it.
     ///
     /// # Errors
     /// When the backend can not be started, or can not count.
-    pub async fn count_tokens(&self, route: &Route, request: &ChatRequest) -> Result<u32, Error> {
-        if let Some(engine) = self.engine(route) {
-            return engine.count_tokens(request).await;
-        }
-        self.server(route)?.count_tokens(request).await
+    pub async fn count_tokens(self: &Arc<Self>, route: &Route, request: &ChatRequest) -> Result<u32, Error> {
+        let counted =
+            self.whole(route, 0, |member, target| async move { member.count_tokens(request, &target).await }).await?;
+        Ok(counted.value)
+    }
+
+    /// An answer that comes in one piece.
+    async fn whole<T, F>(
+        self: &Arc<Self>,
+        route: &Route,
+        load: u64,
+        send: impl Fn(Member, Target) -> F,
+    ) -> Result<Answer<T>, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut dispatch = Dispatch::new(self, route, None, load);
+        let (begun, limits) = (dispatch.begun, route.policy.limits);
+        let (send, limits) = (&send, &limits);
+        let within = |member: Member, target| async move {
+            let name = member.name().to_owned();
+            answer::within(limits, begun, false, &name, send(member, target)).await?
+        };
+        let mut answered = dispatch.run(within).await?;
+        answered.ticket.answered();
+        Ok(Answer { served_by: answered.target, value: answered.value })
     }
 
     /// Stops every engine: closes its standard input, waits up to `grace` for its end, then kills it.
@@ -222,15 +269,19 @@ impl Fleet {
         self.tasks.wait().await;
     }
 
-    fn engine(&self, route: &Route) -> Option<&Arc<Engine>> {
-        self.engines.iter().find(|engine| engine.name() == route.backend)
+    fn member(&self, name: &str) -> Option<Member> {
+        let engine = self.engines.iter().find(|engine| engine.name() == name);
+        let server = || self.servers.iter().find(|server| server.name() == name);
+        engine.map(|engine| Member::Engine(Arc::clone(engine))).or_else(|| Some(Member::Server(Arc::clone(server()?))))
     }
 
-    fn server(&self, route: &Route) -> Result<&Server, Error> {
-        self.servers.iter().find(|server| server.name() == route.backend).ok_or_else(|| {
-            tracing::error!(backend = route.backend, "a route leads to a backend that does not exist");
-            Error::Internal
-        })
+    fn resilience(&self) -> &ResilienceConfig {
+        &self.resilience
+    }
+
+    /// A `std` mutex: held for a few instructions, never across an await.
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn any_server_failed(&self) -> bool {
@@ -247,7 +298,8 @@ impl Drop for Fleet {
 async fn refresh_again_and_again(fleet: Weak<Fleet>) {
     while let Some(fleet) = fleet.upgrade() {
         fleet.refresh().await;
-        let pause = if fleet.any_server_failed() { REFRESH_FAILED } else { REFRESH };
+        let usual = fleet.resilience.models_refresh;
+        let pause = if fleet.any_server_failed() { REFRESH_FAILED.min(usual) } else { usual };
         drop(fleet);
         tokio::time::sleep(pause).await;
     }

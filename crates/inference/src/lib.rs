@@ -2,7 +2,8 @@
 //!
 //! Every API in front becomes a [`ChatRequest`] or a [`CompletionRequest`]; every answer is one
 //! [`EventStream`]. A [`Backend`] turns the one into the other. The [`Fleet`] knows the backends, starts
-//! and supervises engine processes, and shows what works now; [`route::route`] decides, as a pure
+//! and supervises engine processes, and shows what works now, and goes on to the next backend when one fails ([`resilience`]);
+//! [`route::route`] decides, as a pure
 //! function, which backend and model serve a request.
 //!
 //! What it does not: HTTP status codes, server frameworks, prompts of tools, limits of callers.
@@ -17,6 +18,7 @@ pub mod event;
 pub mod fleet;
 pub mod mock;
 pub mod request;
+pub mod resilience;
 pub mod route;
 pub mod score;
 
@@ -24,8 +26,9 @@ pub use backend::{Backend, BackendHealth, ModelInfo};
 pub use driver::{BuildError, Dialect, HttpBackendConfig, OpenAiBackend, Timeouts};
 pub use error::{Error, ErrorKind};
 pub use event::{Delta, Event, EventStream};
-pub use fleet::{DefaultSampling, EngineModelConfig, Fleet, FleetConfig, Launch, RoutedBackend, StartPolicy};
+pub use fleet::{Answer, DefaultSampling, EngineModelConfig, Fleet, FleetConfig, Launch, RoutedBackend, StartPolicy};
 pub use mock::{MockBackend, Script};
 pub use request::{ChatRequest, CompletionRequest, EmbedRequest, Embeddings};
-pub use route::{Route, Tier};
+pub use resilience::ResilienceConfig;
+pub use route::{Route, RouteConfig, Target, Tier};
 pub use score::{ScoreItem, ScorePrompt, ScoreRequest, ScoreUsage, Scores};

@@ -3,14 +3,24 @@
 //! Names: a model's own (or `backend/model`, which is never ambiguous); `small` and `main`, which
 //! mean a tier; `auto`, which takes the tier that the caller hints at, else the main one. A tier
 //! without a model falls back to the other, so that one configured model answers to every name; the
-//! answer carries the name of the model that was used.
+//! answer carries the name of the model that was used. `[routes.NAME]` of the configuration gives a tier, or a
+//! name of its own, a list of backends to be tried in order.
+//!
+//! A model that several backends serve is one model with several targets; [`Fleet`](crate::Fleet) chooses among
+//! them and goes on to the next one when one fails.
 
 use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::fleet::{FleetModel, ModelState, Snapshot};
+use crate::fleet::{FleetModel, ModelState, Replica, Snapshot};
+
+mod config;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Limits, Policy, RouteConfig};
 
 /// How many similar names an error offers.
 const MAX_NEAREST: usize = 3;
@@ -51,9 +61,20 @@ impl Tier {
     }
 }
 
-/// Where a request goes, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a request goes, and why. `targets` is never empty.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Route {
+    /// Who may serve it, in the order of preference.
+    pub targets: Vec<Target>,
+    /// `named`, `tier`, `tier_fallback`, `auto` or `route`; for logs and headers.
+    pub reason: &'static str,
+    /// How long it may take, and when a second backend is asked.
+    pub policy: Policy,
+}
+
+/// One backend's model that may serve a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
     /// Name of the backend.
     pub backend: String,
     /// The model, by the backend's own name.
@@ -62,8 +83,33 @@ pub struct Route {
     pub public_name: String,
     /// The model's tier.
     pub tier: Option<Tier>,
-    /// `named`, `tier`, `tier_fallback` or `auto`; for logs and headers.
-    pub reason: &'static str,
+    /// Lower ones are preferred; those of the same rank share the requests.
+    pub rank: usize,
+}
+
+impl Route {
+    /// The one way to a backend's model that has no alternative.
+    #[must_use]
+    pub fn to(target: Target, reason: &'static str) -> Self {
+        Self { targets: vec![target], reason, policy: Policy::default() }
+    }
+
+    /// The target that is preferred, when all are well.
+    ///
+    /// # Panics
+    /// When there is no target, which [`route`] does not make.
+    #[must_use]
+    pub fn first(&self) -> &Target {
+        self.targets.first().expect("a route has a target")
+    }
+
+    /// The same route without other models than the preferred one: for work whose parts must be done by one model.
+    #[must_use]
+    pub fn of_one_model(mut self) -> Self {
+        let name = self.first().public_name.clone();
+        self.targets.retain(|target| target.public_name == name);
+        self
+    }
 }
 
 /// Finds the model that `requested` means. `tier` is the caller's hint for `auto`.
@@ -71,26 +117,47 @@ pub struct Route {
 /// A failed model is chosen only when nothing else of its kind is there: its backend then tells why.
 ///
 /// # Errors
-/// [`Error::ModelNotFound`] with the nearest names.
+/// [`Error::ModelNotFound`] with the nearest names; [`Error::Unavailable`] for a configured route none of whose
+/// backends has told its models yet.
 pub fn route(requested: &str, tier: Option<Tier>, snapshot: &Snapshot) -> Result<Route, Error> {
-    if let Some(model) = best(snapshot.models.iter().filter(|model| is_named(model, requested))) {
-        return Ok(to(model, "named"));
-    }
-    let found = match requested {
-        "auto" => of_tier(snapshot, tier.unwrap_or(Tier::Main)).map(|(model, _)| to(model, "auto")),
-        name => Tier::parse(name).and_then(|wanted| of_tier(snapshot, wanted)).map(|(model, reason)| to(model, reason)),
+    let wanted = match requested {
+        "auto" => Some(tier.unwrap_or(Tier::Main)),
+        name => Tier::parse(name),
     };
-    found.ok_or_else(|| not_found(requested, snapshot))
+    let configured = snapshot.routes.get(wanted.map_or(requested, |tier| tier.as_str()));
+    let policy = configured.map(RouteConfig::policy).unwrap_or_default();
+    if let Some(config) = configured.filter(|config| !config.backends.is_empty()) {
+        let targets = along(config, requested, wanted, snapshot);
+        if targets.is_empty() {
+            let message = format!("none of the backends of the route '{requested}' has told its models yet");
+            return Err(Error::Unavailable { backend: config.backends[0].clone(), message, retry_after: None });
+        }
+        return Ok(Route { targets, reason: "route", policy });
+    }
+    if let Some((targets, reason)) = named(requested, snapshot) {
+        return Ok(Route { targets, reason, policy });
+    }
+    let found = wanted.and_then(|wanted| of_tier(snapshot, wanted));
+    let (targets, reason) = found.ok_or_else(|| not_found(requested, snapshot))?;
+    Ok(Route { targets, reason: if requested == "auto" { "auto" } else { reason }, policy })
 }
 
-fn is_named(model: &FleetModel, requested: &str) -> bool {
-    let qualified = || requested.strip_prefix(&model.backend).and_then(|rest| rest.strip_prefix('/'));
-    model.id == requested || qualified() == Some(&model.backend_model)
+/// A model by its name, on every backend that has it; or on one of them (`backend/model`).
+fn named(requested: &str, snapshot: &Snapshot) -> Option<(Vec<Target>, &'static str)> {
+    if let Some(model) = snapshot.models.iter().find(|model| model.id == requested) {
+        return Some((targets(model, 0), "named"));
+    }
+    let qualified = |replica: &Replica| {
+        requested.strip_prefix(&replica.backend).and_then(|rest| rest.strip_prefix('/')) == Some(&replica.model)
+    };
+    let all = snapshot.models.iter().flat_map(|model| model.replicas.iter().map(move |replica| (model, replica)));
+    let (model, replica) = all.into_iter().find(|(_, replica)| qualified(replica))?;
+    Some((vec![target(model, replica, 0)], "named"))
 }
 
-/// The wanted tier, then the other, then models without a tier. Within each the healthiest; a
+/// Every model, the wanted tier first, then the other, then models without a tier. Within each the healthiest; a
 /// failed model of the right tier loses against any that works.
-fn of_tier(snapshot: &Snapshot, wanted: Tier) -> Option<(&FleetModel, &'static str)> {
+fn of_tier(snapshot: &Snapshot, wanted: Tier) -> Option<(Vec<Target>, &'static str)> {
     let ranked = |model: &&FleetModel| {
         let distance = match model.tier {
             Some(tier) if tier == wanted => 0_u8,
@@ -99,13 +166,51 @@ fn of_tier(snapshot: &Snapshot, wanted: Tier) -> Option<(&FleetModel, &'static s
         };
         (model.state.is_failed(), distance, Reverse(readiness(&model.state)))
     };
-    let model = snapshot.models.iter().min_by_key(ranked)?;
-    Some((model, if model.tier == Some(wanted) { "tier" } else { "tier_fallback" }))
+    let mut models: Vec<&FleetModel> = snapshot.models.iter().collect();
+    models.sort_by_key(ranked);
+    let reason = if models.first()?.tier == Some(wanted) { "tier" } else { "tier_fallback" };
+    let targets = models.iter().enumerate().flat_map(|(rank, model)| targets(model, rank)).collect();
+    Some((targets, reason))
 }
 
-/// The healthiest; the first one among equals.
-fn best<'a>(models: impl Iterator<Item = &'a FleetModel>) -> Option<&'a FleetModel> {
-    models.min_by_key(|model| Reverse(readiness(&model.state)))
+/// The targets of a configured route, each entry a rank. An entry is a model, a backend (then its model of the
+/// route's name, else of its tier, else its first), or `backend/model`.
+fn along(config: &RouteConfig, requested: &str, wanted: Option<Tier>, snapshot: &Snapshot) -> Vec<Target> {
+    let mut found: Vec<Target> = Vec::new();
+    for (rank, entry) in config.backends.iter().enumerate() {
+        let of_backend = || {
+            let on = snapshot.models.iter().filter_map(|model| {
+                let replica = model.replicas.iter().find(|replica| &replica.backend == entry)?;
+                Some((model, replica))
+            });
+            let fit = |(model, _): &(&FleetModel, &Replica)| {
+                (model.id != requested, wanted.is_some() && model.tier != wanted)
+            };
+            on.min_by_key(fit).map(|(model, replica)| vec![target(model, replica, rank)])
+        };
+        let mut next = match named(entry, snapshot) {
+            Some((targets, _)) => targets,
+            None => of_backend().unwrap_or_default(),
+        };
+        next.iter_mut().for_each(|target| target.rank = rank);
+        next.retain(|new| !found.iter().any(|old| old.backend == new.backend && old.model == new.model));
+        found.append(&mut next);
+    }
+    found
+}
+
+fn targets(model: &FleetModel, rank: usize) -> Vec<Target> {
+    model.replicas.iter().map(|replica| target(model, replica, rank)).collect()
+}
+
+fn target(model: &FleetModel, replica: &Replica, rank: usize) -> Target {
+    Target {
+        backend: replica.backend.clone(),
+        model: replica.model.clone(),
+        public_name: model.id.clone(),
+        tier: model.tier,
+        rank,
+    }
 }
 
 fn readiness(state: &ModelState) -> u8 {
@@ -114,16 +219,6 @@ fn readiness(state: &ModelState) -> u8 {
         ModelState::Starting => 2,
         ModelState::Stopped => 1,
         ModelState::Failed { .. } => 0,
-    }
-}
-
-fn to(model: &FleetModel, reason: &'static str) -> Route {
-    Route {
-        backend: model.backend.clone(),
-        model: model.backend_model.clone(),
-        public_name: model.id.clone(),
-        tier: model.tier,
-        reason,
     }
 }
 
@@ -139,80 +234,4 @@ fn not_found(requested: &str, snapshot: &Snapshot) -> Error {
     alike.dedup_by(|a, b| a.1 == b.1);
     let nearest = alike.into_iter().take(MAX_NEAREST).map(|(_, id)| id.to_owned()).collect();
     Error::ModelNotFound { model: requested.to_owned(), nearest }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn model(id: &str, backend: &str, tier: Option<Tier>, state: ModelState) -> FleetModel {
-        FleetModel {
-            id: id.to_owned(),
-            backend: backend.to_owned(),
-            backend_model: id.rsplit('/').next().unwrap_or(id).to_owned(),
-            tier,
-            window: None,
-            created: 0,
-            owned_by: "lla".to_owned(),
-            state,
-        }
-    }
-
-    fn failed() -> ModelState {
-        ModelState::Failed { message: "broken".to_owned() }
-    }
-
-    fn fleet() -> Snapshot {
-        let models = vec![
-            model("tiny", "tiny", Some(Tier::Small), ModelState::Stopped),
-            model("quick", "quick", Some(Tier::Small), ModelState::Ready),
-            model("big", "gpu", Some(Tier::Main), failed()),
-            model("plain", "gpu", None, ModelState::Ready),
-            model("other/plain", "other", None, ModelState::Ready),
-        ];
-        Snapshot { models }
-    }
-
-    #[test]
-    fn names_lead_to_models() {
-        let table: &[(&str, Option<Tier>, &str, &str)] = &[
-            ("tiny", None, "tiny", "named"),
-            ("tiny", Some(Tier::Main), "tiny", "named"),
-            ("big", None, "big", "named"),
-            ("gpu/plain", None, "plain", "named"),
-            ("other/plain", None, "other/plain", "named"),
-            ("small", None, "quick", "tier"),
-            ("main", None, "quick", "tier_fallback"),
-            ("auto", None, "quick", "auto"),
-            ("auto", Some(Tier::Small), "quick", "auto"),
-        ];
-        for (requested, tier, public_name, reason) in table {
-            let route = route(requested, *tier, &fleet()).expect(requested);
-            assert_eq!((route.public_name.as_str(), route.reason), (*public_name, *reason), "{requested}");
-        }
-    }
-
-    #[test]
-    fn one_model_answers_to_every_tier_even_when_it_failed() {
-        let only = Snapshot { models: vec![model("only", "only", None, failed())] };
-        for name in ["only", "small", "main", "auto"] {
-            assert_eq!(route(name, None, &only).expect(name).backend, "only");
-        }
-        assert!(route("auto", None, &Snapshot::default()).is_err());
-    }
-
-    #[test]
-    fn a_model_may_be_called_like_a_tier() {
-        let mut fleet = fleet();
-        fleet.models.push(model("main", "x", None, ModelState::Ready));
-        assert_eq!(route("main", None, &fleet).expect("main").backend, "x");
-    }
-
-    #[test]
-    fn an_unknown_name_gets_the_nearest() {
-        let error = route("Quikc", None, &fleet()).expect_err("unknown");
-        assert_eq!(error, Error::ModelNotFound { model: "Quikc".to_owned(), nearest: vec!["quick".to_owned()] });
-        let error = route("zzz", None, &fleet()).expect_err("unknown");
-        assert_eq!(error, Error::ModelNotFound { model: "zzz".to_owned(), nearest: vec![] });
-    }
 }

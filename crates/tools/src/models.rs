@@ -44,11 +44,12 @@ impl Models for FleetModels {
     fn of(&self, tier: Tier) -> Result<Model, Error> {
         let snapshot = self.0.snapshot();
         let route = route(tier.as_str(), None, &snapshot)?;
-        let window = snapshot.models.iter().find(|model| model.id == route.public_name).and_then(|model| model.window);
+        let target = route.first();
+        let window = snapshot.models.iter().find(|model| model.id == target.public_name).and_then(|model| model.window);
         Ok(Model {
-            name: route.model.clone(),
-            public_name: route.public_name.clone(),
-            tier: route.tier,
+            name: target.model.clone(),
+            public_name: target.public_name.clone(),
+            tier: target.tier,
             window,
             backend: Arc::new(RoutedBackend::new(Arc::clone(&self.0), route)),
         })

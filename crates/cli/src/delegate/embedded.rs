@@ -49,8 +49,13 @@ impl Embedded {
         }
         let run_dir = run_dir::RunDir::create(&places.run())?;
         let launcher = Arc::new(launcher::EngineLauncher::new(&config.log)?);
-        let fleet_config =
-            FleetConfig { models: config.models, backends: config.backends, run_dir: run_dir.path().to_owned() };
+        let fleet_config = FleetConfig {
+            models: config.models,
+            backends: config.backends,
+            routes: config.routes,
+            resilience: config.resilience,
+            run_dir: run_dir.path().to_owned(),
+        };
         let fleet = Fleet::new(fleet_config, launcher).or_fail(Exit::Usage)?;
         // A server that is slow to answer is asked again by the fleet itself.
         drop(tokio::time::timeout(FIRST_LOOK, fleet.refresh()).await);

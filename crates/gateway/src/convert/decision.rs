@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// A request of `/v1/decisions` for the model of `route`.
 pub(crate) fn request(wire: &DecisionRequest, route: &Route) -> DecideRequest {
     DecideRequest {
-        model: route.model.clone(),
+        model: route.first().model.clone(),
         context: None,
         state: state(&wire.input),
         questions: wire.questions.iter().map(question).collect(),
@@ -125,7 +125,7 @@ fn found(question: &DecisionQuestion, verdict: &Verdict) -> Found {
 /// A request of `/v1/systemone` for the model of `route`.
 pub(crate) fn systemone(wire: &SystemOneRequest, route: &Route) -> DecideRequest {
     DecideRequest {
-        model: route.model.clone(),
+        model: route.first().model.clone(),
         context: wire.instructions.clone(),
         state: text_of(&wire.state),
         questions: wire.questions.iter().map(|(_, question)| systemone_question(question)).collect(),

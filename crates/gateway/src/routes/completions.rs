@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use lla_inference::route::route;
+use lla_inference::route::{Target, route};
 use lla_protocol::openai::CompletionRequest;
 
 use crate::access_log::Trace;
@@ -29,18 +29,14 @@ pub(crate) async fn create(
     let wire = CompletionRequest::parse(&body)?;
 
     let route = route(&wire.model, tier, &app.fleet().snapshot()).map_err(to_api)?;
-    trace.note_route(&route.public_name, &route.backend, route.reason);
+    trace.note_route(route.first(), route.reason);
     let (stream, include_usage) = (wire.stream, wire.stream_options.include_usage);
     let request = convert::completion(wire, &route)?;
-    let plan = Plan {
-        api,
-        model: route.public_name.clone(),
-        backend: route.backend.clone(),
-        choices: request.choices(),
-        stream,
-        include_usage,
-    };
+    let choices = request.choices();
 
-    let events = admitted.unless_cut(app.fleet().complete(&route, request)).await?.map_err(to_api)?;
-    respond(&app, plan, admitted, events).await
+    let answer = admitted.unless_cut(app.fleet().complete(&route, request)).await?.map_err(to_api)?;
+    trace.note_route(&answer.served_by, route.reason);
+    let Target { public_name: model, backend, .. } = answer.served_by;
+    let plan = Plan { api, model, backend, choices, stream, include_usage };
+    respond(&app, plan, admitted, answer.value).await
 }

@@ -27,12 +27,14 @@ pub(crate) async fn create(
     let wire = EmbeddingRequest::parse(&body)?;
 
     let route = route(&wire.model, tier, &app.fleet().snapshot()).map_err(to_api)?;
-    trace.note_route(&route.public_name, &route.backend, route.reason);
+    trace.note_route(route.first(), route.reason);
     let format = wire.encoding_format;
     let request = convert::embedding(wire, &route);
 
-    let found = admitted.unless_cut(app.fleet().embed(&route, request)).await?.map_err(to_api)?;
+    let answer = admitted.unless_cut(app.fleet().embed(&route, request)).await?.map_err(to_api)?;
+    trace.note_route(&answer.served_by, route.reason);
+    let found = answer.value;
     trace.note_usage(Usage::new(found.prompt_tokens, 0));
-    let list = EmbeddingList::new(&route.public_name, found.vectors, found.prompt_tokens, format);
+    let list = EmbeddingList::new(&answer.served_by.public_name, found.vectors, found.prompt_tokens, format);
     Ok(json(StatusCode::OK, &list))
 }

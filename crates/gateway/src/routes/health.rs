@@ -33,7 +33,7 @@ struct Gateway {
 #[derive(Serialize)]
 struct ModelHealth<'a> {
     id: &'a str,
-    backend: &'a str,
+    backends: Vec<&'a str>,
     tier: Option<Tier>,
     state: &'a ModelState,
     context_window: Option<u32>,
@@ -96,7 +96,7 @@ fn code(status: &str) -> StatusCode {
 fn to_wire(model: &FleetModel) -> ModelHealth<'_> {
     ModelHealth {
         id: &model.id,
-        backend: &model.backend,
+        backends: model.replicas.iter().map(|replica| replica.backend.as_str()).collect(),
         tier: model.tier,
         state: &model.state,
         context_window: model.window,

@@ -33,8 +33,8 @@ fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a FleetModel, ApiError
     // Only a request's name decides whether a name exists, so it is asked in the same way.
     let to_api = |error| ApiError::from_domain(&error, PromptField::Messages);
     let route = route(id, None, snapshot).map_err(to_api)?;
-    named(&route.public_name).ok_or_else(|| {
-        tracing::error!(model = route.public_name, "a route leads to a model that is not listed");
+    named(&route.first().public_name).ok_or_else(|| {
+        tracing::error!(model = route.first().public_name, "a route leads to a model that is not listed");
         ApiError::internal()
     })
 }
@@ -42,7 +42,9 @@ fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a FleetModel, ApiError
 fn to_wire(model: &FleetModel) -> Model {
     let mut wire = Model::new(&model.id, model.created, &model.owned_by);
     wire.max_model_len = model.window;
-    for (name, value) in [("tier", field(&model.tier)), ("state", field(&model.state))] {
+    let backends: Vec<&str> = model.replicas.iter().map(|replica| replica.backend.as_str()).collect();
+    let fields = [("tier", field(&model.tier)), ("state", field(&model.state)), ("backends", field(&backends))];
+    for (name, value) in fields {
         if !value.is_null() {
             wire.rest.insert(name.to_owned(), value);
         }

@@ -34,11 +34,11 @@ pub(crate) async fn create(
     let wire = SystemOneRequest::parse(&body)?;
 
     let route = route(&wire.model, tier, &app.fleet().snapshot()).map_err(to_api)?;
-    trace.note_route(&route.public_name, &route.backend, route.reason);
+    trace.note_route(route.first(), route.reason);
     let request = decision::systemone(&wire, &route);
     let backend = RoutedBackend::new(Arc::clone(app.fleet()), route.clone());
 
     let found = admitted.unless_cut(decide(&backend, app.calibration(), &request)).await?.map_err(to_api)?;
     trace.note_usage(Usage::new(found.usage.input_tokens, found.usage.output_tokens));
-    Ok(json(StatusCode::OK, &decision::systemone_answer(&wire, &found, &route.public_name, unix_now())))
+    Ok(json(StatusCode::OK, &decision::systemone_answer(&wire, &found, &route.first().public_name, unix_now())))
 }

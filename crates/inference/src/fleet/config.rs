@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::driver::HttpBackendConfig;
 use crate::duration_text;
-use crate::route::Tier;
+use crate::resilience::ResilienceConfig;
+use crate::route::{RouteConfig, Tier};
 
 /// Everything that the fleet runs or calls.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +19,10 @@ pub struct FleetConfig {
     pub models: BTreeMap<String, EngineModelConfig>,
     /// Servers that run by themselves.
     pub backends: BTreeMap<String, HttpBackendConfig>,
+    /// Who serves a tier or a name of its own.
+    pub routes: BTreeMap<String, RouteConfig>,
+    /// How failures are met.
+    pub resilience: ResilienceConfig,
     /// Folder of the engines' sockets; made with mode 0700 when it is not there.
     pub run_dir: PathBuf,
 }

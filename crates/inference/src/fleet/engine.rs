@@ -7,7 +7,7 @@
 mod supervise;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,12 +15,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::in_flight::{InFlight, InFlightGuard};
-use super::status::{BackendStatus, FleetModel, ModelState};
+use super::member::Request;
+use super::status::{BackendStatus, FleetModel, ModelState, Replica};
+use super::vitals::Vitals;
 use super::{EngineModelConfig, Launch, StartPolicy};
 use crate::driver::{BuildError, Dialect};
+use crate::resilience::BreakerConfig;
 use crate::{
-    Backend as _, BackendHealth, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream,
-    OpenAiBackend, ScoreRequest, Scores,
+    Backend as _, BackendHealth, ChatRequest, EmbedRequest, Embeddings, Error, EventStream, OpenAiBackend,
+    ScoreRequest, Scores,
 };
 
 /// A request waits this long for the next attempt to start; longer, and it is refused at once.
@@ -43,6 +46,9 @@ pub(super) struct Engine {
     created: i64,
     /// For a stop at shutdown.
     grace: Mutex<Duration>,
+    /// Counts the changes of what [`Engine::model`] tells.
+    version: AtomicU64,
+    vitals: Vitals,
 }
 
 /// Where the process is in its life.
@@ -101,11 +107,27 @@ impl Engine {
             restarts: AtomicU32::new(0),
             window: OnceLock::new(),
             grace: Mutex::new(Duration::ZERO),
+            version: AtomicU64::new(0),
+            // Its supervisor does what a breaker would.
+            vitals: Vitals::new(BreakerConfig { failures: 0, ..BreakerConfig::default() }),
         })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    pub(super) fn is_failed(&self) -> bool {
+        matches!(*self.phase.borrow(), Phase::Failed { .. })
+    }
+
+    /// Another number than before when [`Engine::model`] may tell something else.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     pub(super) fn set_grace(&self, grace: Duration) {
@@ -115,8 +137,11 @@ impl Engine {
     pub(super) fn model(&self) -> FleetModel {
         FleetModel {
             id: self.name.clone(),
-            backend: self.name.clone(),
-            backend_model: self.name.clone(),
+            replicas: vec![Replica {
+                backend: self.name.clone(),
+                model: self.name.clone(),
+                state: self.phase.borrow().state(),
+            }],
             tier: self.config.tier,
             window: self.window.get().copied().or(self.config.context),
             created: self.created,
@@ -140,6 +165,7 @@ impl Engine {
             pid: running.and_then(|running| running.pid),
             restarts: self.restarts.load(Ordering::Relaxed),
             uptime: running.map(|running| running.since.elapsed()),
+            strain: self.vitals.strain(std::time::Instant::now()),
             health,
         }
     }
@@ -215,6 +241,17 @@ impl Engine {
         }
     }
 
+    fn set_phase(&self, phase: Phase) -> Phase {
+        let before = self.phase.send_replace(phase);
+        self.changed();
+        before
+    }
+
+    /// Tells that [`Engine::model`] may tell something else.
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
     fn ask_for_start(&self) {
         self.phase.send_if_modified(|phase| {
             let startable = matches!(phase, Phase::Stopped | Phase::Failed { next: None, .. });
@@ -223,6 +260,7 @@ impl Engine {
             }
             startable
         });
+        self.changed();
     }
 
     async fn has_gone(&self, running: &Arc<Running>) -> bool {
@@ -235,13 +273,6 @@ impl Engine {
         let retry_after = next.map(|next| next.saturating_duration_since(Instant::now()));
         Error::Unavailable { backend: self.name.clone(), message, retry_after }
     }
-}
-
-/// What an engine can be asked for; kept so that it can be sent again.
-#[derive(Debug)]
-pub(super) enum Request {
-    Chat(ChatRequest),
-    Complete(CompletionRequest),
 }
 
 impl Request {

@@ -20,59 +20,56 @@ pub struct RoutedBackend {
 }
 
 impl RoutedBackend {
-    /// The model that `route` leads to.
+    /// The model that `route` prefers, on every backend that has it: what is done in several requests is done by
+    /// one model.
     #[must_use]
     pub fn new(fleet: Arc<Fleet>, route: Route) -> Self {
-        Self { fleet, route }
+        Self { fleet, route: route.of_one_model() }
     }
 }
 
 #[async_trait]
 impl Backend for RoutedBackend {
     fn name(&self) -> &str {
-        &self.route.backend
+        &self.route.first().backend
     }
 
     async fn models(&self) -> Result<Vec<ModelInfo>, Error> {
         let snapshot = self.fleet.snapshot();
-        let ours = snapshot.models.into_iter().filter(|model| model.id == self.route.public_name);
+        let target = self.route.first();
+        let ours = snapshot.models.iter().filter(|model| model.id == target.public_name);
         Ok(ours
-            .map(|model| ModelInfo { id: model.backend_model, window: model.window, created: model.created })
+            .map(|model| ModelInfo { id: target.model.clone(), window: model.window, created: model.created })
             .collect())
     }
 
     async fn chat(&self, request: ChatRequest) -> Result<EventStream, Error> {
-        let model = self.route.model.clone();
-        self.fleet.chat(&self.route, ChatRequest { model, ..request }).await
+        Ok(self.fleet.chat(&self.route, request).await?.value)
     }
 
     async fn complete(&self, request: CompletionRequest) -> Result<EventStream, Error> {
-        let model = self.route.model.clone();
-        self.fleet.complete(&self.route, CompletionRequest { model, ..request }).await
+        Ok(self.fleet.complete(&self.route, request).await?.value)
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, Error> {
-        let model = self.route.model.clone();
-        self.fleet.embed(&self.route, EmbedRequest { model, ..request }).await
+        Ok(self.fleet.embed(&self.route, request).await?.value)
     }
 
     async fn score(&self, request: ScoreRequest) -> Result<Scores, Error> {
-        let model = self.route.model.clone();
-        self.fleet.score(&self.route, ScoreRequest { model, ..request }).await
+        Ok(self.fleet.score(&self.route, request).await?.value)
     }
 
     async fn decide(&self, request: SystemOneRequest) -> Result<SystemOneAnswer, Error> {
-        self.fleet.decide(&self.route, request).await
+        Ok(self.fleet.decide(&self.route, request).await?.value)
     }
 
     async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {
-        let request = ChatRequest { model: self.route.model.clone(), ..request.clone() };
-        self.fleet.count_tokens(&self.route, &request).await
+        self.fleet.count_tokens(&self.route, request).await
     }
 
     async fn health(&self) -> BackendHealth {
         let all = self.fleet.health().await;
-        let ours = all.into_iter().find(|status| status.name == self.route.backend);
+        let ours = all.into_iter().find(|status| status.name == self.route.first().backend);
         ours.map_or_else(|| BackendHealth::unreachable("no such backend"), |status| status.health)
     }
 }

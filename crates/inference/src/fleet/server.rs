@@ -1,11 +1,15 @@
 //! A server that runs by itself: its backend, and what it said about its models when last asked.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
 
-use super::status::{BackendStatus, FleetModel, ModelState};
+use super::status::{BackendStatus, FleetModel, ModelState, Replica};
+use super::vitals::Vitals;
+use crate::resilience::BreakerConfig;
 use crate::route::Tier;
 use crate::{
     Backend, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, ModelInfo, ScoreRequest,
@@ -18,6 +22,9 @@ pub(super) struct Server {
     kind: &'static str,
     tier: Option<Tier>,
     view: Mutex<View>,
+    /// Counts the changes of `view`.
+    version: AtomicU64,
+    vitals: Vitals,
 }
 
 struct View {
@@ -39,14 +46,25 @@ impl Server {
         kind: &'static str,
         tier: Option<Tier>,
         configured: &[String],
+        breaker: BreakerConfig,
     ) -> Self {
         let unknown = |id: &String| ModelInfo { id: id.clone(), window: None, created: 0 };
         let view = View { state: ModelState::Starting, models: configured.iter().map(unknown).collect() };
-        Self { backend, kind, tier, view: Mutex::new(view) }
+        let (version, vitals) = (AtomicU64::new(0), Vitals::new(breaker));
+        Self { backend, kind, tier, view: Mutex::new(view), version, vitals }
     }
 
     pub(super) fn name(&self) -> &str {
         self.backend.name()
+    }
+
+    pub(super) fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    /// Another number than before when [`Server::models`] may tell something else.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     pub(super) fn state(&self) -> ModelState {
@@ -68,8 +86,11 @@ impl Server {
         let view = self.lock();
         let model = |info: &ModelInfo| FleetModel {
             id: info.id.clone(),
-            backend: self.name().to_owned(),
-            backend_model: info.id.clone(),
+            replicas: vec![Replica {
+                backend: self.name().to_owned(),
+                model: info.id.clone(),
+                state: view.state.clone(),
+            }],
             tier: self.tier,
             window: info.window,
             created: info.created,
@@ -94,6 +115,7 @@ impl Server {
             pid: None,
             restarts: 0,
             uptime: None,
+            strain: self.vitals.strain(Instant::now()),
             health,
         }
     }
@@ -137,7 +159,11 @@ impl Server {
     fn take(&self, models: Result<Vec<ModelInfo>, Error>) {
         match models {
             Ok(models) => {
-                self.lock().models = models;
+                let before = std::mem::replace(&mut self.lock().models, models);
+                if before != self.lock().models {
+                    self.version.fetch_add(1, Ordering::Release);
+                }
+                self.vitals.answered_a_question(Instant::now());
                 self.set_state(ModelState::Ready);
             }
             Err(error) => self.set_state(ModelState::Failed { message: error.to_string() }),
@@ -149,6 +175,7 @@ impl Server {
         if before.as_str() == state.as_str() {
             return;
         }
+        self.version.fetch_add(1, Ordering::Release);
         match state {
             ModelState::Failed { message } => tracing::warn!(backend = self.name(), message, "backend failed"),
             state => tracing::info!(backend = self.name(), state = state.as_str(), "backend changed"),

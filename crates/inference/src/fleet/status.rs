@@ -1,17 +1,22 @@
 //! What the fleet shows of itself: models for routing and listing, backends for `/health`.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::vitals::Strain;
 use crate::backend::BackendHealth;
-use crate::route::Tier;
+use crate::route::{RouteConfig, Tier};
 
 /// What can be used now, in a stable order: engine models first, then the models of each server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// The models; each `id` once.
     pub models: Vec<FleetModel>,
+    /// Names that lead along a list of backends.
+    pub routes: Arc<BTreeMap<String, RouteConfig>>,
 }
 
 /// One model.
@@ -19,19 +24,28 @@ pub struct Snapshot {
 pub struct FleetModel {
     /// The name that callers use.
     pub id: String,
-    /// The backend that serves it.
-    pub backend: String,
-    /// The name that the backend uses.
-    pub backend_model: String,
+    /// Who serves it; never empty.
+    pub replicas: Vec<Replica>,
     /// What it is for.
     pub tier: Option<Tier>,
-    /// Context window in tokens, once it is known.
+    /// Context window in tokens, once it is known; the smallest of its replicas'.
     pub window: Option<u32>,
     /// Unix seconds.
     pub created: i64,
     /// `lla` for our own engines, else the name of the backend.
     pub owned_by: String,
-    /// Whether it works.
+    /// Whether it works: as its healthiest replica does.
+    pub state: ModelState,
+}
+
+/// A backend that serves a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// Name of the backend.
+    pub backend: String,
+    /// The model, by the backend's own name.
+    pub model: String,
+    /// Whether it works there.
     pub state: ModelState,
 }
 
@@ -95,6 +109,9 @@ pub struct BackendStatus {
     /// How long it has been ready.
     #[serde(rename = "uptime_seconds", serialize_with = "seconds", skip_serializing_if = "Option::is_none")]
     pub uptime: Option<Duration>,
+    /// What is under way on it, and whether it gets requests.
+    #[serde(flatten)]
+    pub strain: Strain,
     /// What the last health check found.
     pub health: BackendHealth,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use lla_inference::fleet::{BackendStatus, ModelState};
 use lla_inference::mock::collect;
-use lla_inference::{EngineModelConfig, Error, ErrorKind, Event, Fleet, FleetConfig, Route, StartPolicy};
+use lla_inference::{EngineModelConfig, Error, ErrorKind, Event, Fleet, FleetConfig, Route, StartPolicy, Target};
 
 use crate::driver::chat_request;
 use crate::fake_engine::{Launcher, Mode};
@@ -37,9 +37,10 @@ impl Case {
     }
 
     async fn ask(&self, model: &str) -> Result<lla_inference::EventStream, Error> {
-        let model = model.to_owned();
-        let route = Route { backend: "m".to_owned(), model, public_name: "m".to_owned(), tier: None, reason: "named" };
-        self.fleet.chat(&route, chat_request(&route.model)).await
+        let (backend, public_name) = ("m".to_owned(), "m".to_owned());
+        let target = Target { backend, model: model.to_owned(), public_name, tier: None, rank: 0 };
+        let route = Route::to(target, "named");
+        Ok(self.fleet.chat(&route, chat_request(model)).await?.value)
     }
 
     async fn answer(&self) -> Result<Vec<Event>, Error> {

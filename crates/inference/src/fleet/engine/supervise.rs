@@ -35,7 +35,7 @@ impl Engine {
                 End::Closed => break,
                 End::Unused => {
                     tracing::info!(model = self.name, "engine stopped: unused");
-                    self.phase.send_replace(Phase::Stopped);
+                    self.set_phase(Phase::Stopped);
                 }
                 End::Failed { message, ready_for } => {
                     let pause = backoff.after(ready_for);
@@ -46,7 +46,7 @@ impl Engine {
             }
             closing.run_until_cancelled(self.wait_until_wanted()).await;
         }
-        self.phase.send_replace(Phase::Closed);
+        self.set_phase(Phase::Closed);
     }
 
     async fn wait_until_wanted(&self) {
@@ -59,10 +59,10 @@ impl Engine {
     async fn sit_out(&self, message: String, pause: Duration) {
         if !pause.is_zero() {
             let next = Some(Instant::now() + pause);
-            self.phase.send_replace(Phase::Failed { message: message.clone(), next });
+            self.set_phase(Phase::Failed { message: message.clone(), next });
             sleep(pause).await;
         }
-        self.phase.send_replace(match self.config.start {
+        self.set_phase(match self.config.start {
             StartPolicy::OnFirstUse if !pause.is_zero() => Phase::Failed { message, next: None },
             _ => Phase::Starting,
         });
@@ -78,7 +78,7 @@ impl Engine {
         };
         let since = running.since;
         self.in_flight.touch();
-        self.phase.send_replace(Phase::Ready(running));
+        self.set_phase(Phase::Ready(running));
         tokio::select! {
             how = process.ended() => {
                 let message = format!("its engine process ended ({how})");
@@ -90,7 +90,7 @@ impl Engine {
             }
             () = closing.cancelled() => {
                 let grace = *self.grace.lock().unwrap_or_else(PoisonError::into_inner);
-                self.phase.send_replace(Phase::Closed);
+                self.set_phase(Phase::Closed);
                 process.stop(grace).await;
                 End::Closed
             }
@@ -119,6 +119,7 @@ impl Engine {
                 if let Some(window) = models.iter().find_map(|model| model.window) {
                     // Said by an earlier process already: the same file has the same window.
                     self.window.get_or_init(|| window);
+                    self.changed();
                 }
             }
             Err(error) => tracing::warn!(model = self.name, %error, "the engine does not tell its window"),
@@ -146,13 +147,13 @@ impl Engine {
                 IdleDecision::Busy => self.in_flight.one_ended().await,
                 IdleDecision::At(due) => sleep_until(due).await,
                 IdleDecision::Stop => {
-                    let ready = self.phase.send_replace(Phase::Stopping);
+                    let ready = self.set_phase(Phase::Stopping);
                     // A request that came in between has counted itself before it read the phase: it
                     // is either seen here, or it sees that the engine is stopping.
                     if self.in_flight.usage().running == 0 {
                         return;
                     }
-                    self.phase.send_replace(ready);
+                    self.set_phase(ready);
                 }
             }
         }
