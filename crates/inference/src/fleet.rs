@@ -26,6 +26,7 @@ mod socket;
 mod status;
 mod vitals;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
 use tokio::process::Command;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -50,7 +52,7 @@ pub use vitals::Strain;
 use crate::driver::BuildError;
 use crate::resilience::ResilienceConfig;
 use crate::resilience::budget::Budget;
-use crate::route::Target;
+use crate::route::{RouteConfig, Target};
 use crate::{
     Backend, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, OpenAiBackend, Route,
     ScoreRequest, Scores,
@@ -74,6 +76,8 @@ pub struct Fleet {
     listing: Listing,
     resilience: ResilienceConfig,
     budget: Mutex<Budget>,
+    /// A server that was well is not any more.
+    failing: Arc<Notify>,
     closing: CancellationToken,
     /// Supervisors of engines, and the refresher.
     tasks: TaskTracker,
@@ -98,13 +102,15 @@ impl Fleet {
             let socket = socket::path(&config.run_dir, &name, index)?;
             engines.push(Arc::new(Engine::new(name, model, socket, Arc::clone(&launcher))?));
         }
+        let failing = Arc::new(Notify::new());
         let mut servers = Vec::with_capacity(config.backends.len());
         for (name, server) in &config.backends {
             let backend = Arc::new(OpenAiBackend::new(name, server)?);
             let (kind, breaker) = (server.dialect.as_str(), config.resilience.breaker);
-            servers.push(Arc::new(Server::new(backend, kind, server.tier, &server.models, breaker)));
+            let server = Server::new(backend, kind, server.tier, &server.models, breaker);
+            servers.push(Arc::new(server.telling(&failing)));
         }
-        let fleet = Arc::new(Self::of(engines, servers, Listing::new(config.routes), config.resilience));
+        let fleet = Arc::new(Self::of(engines, servers, config.routes, config.resilience, failing));
         fleet.start();
         Ok(fleet)
     }
@@ -125,18 +131,20 @@ impl Fleet {
         for server in &servers {
             server.refresh_if_immediate();
         }
-        Arc::new(Self::of(Vec::new(), servers, Listing::new(config.routes), config.resilience))
+        Arc::new(Self::of(Vec::new(), servers, config.routes, config.resilience, Arc::default()))
     }
 
     fn of(
         engines: Vec<Arc<Engine>>,
         servers: Vec<Arc<Server>>,
-        listing: Listing,
+        routes: BTreeMap<String, RouteConfig>,
         resilience: ResilienceConfig,
+        failing: Arc<Notify>,
     ) -> Self {
+        let listing = Listing::new(routes);
         let budget = Mutex::new(Budget::new(resilience.retry.share, Instant::now()));
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
-        Self { engines, servers, listing, resilience, budget, closing, tasks }
+        Self { engines, servers, listing, resilience, budget, failing, closing, tasks }
     }
 
     fn start(self: &Arc<Self>) {
@@ -295,12 +303,24 @@ impl Drop for Fleet {
     }
 }
 
+/// All servers as often as configured; those that failed more often, from the moment when a request sees it.
 async fn refresh_again_and_again(fleet: Weak<Fleet>) {
-    while let Some(fleet) = fleet.upgrade() {
-        fleet.refresh().await;
-        let usual = fleet.resilience.models_refresh;
-        let pause = if fleet.any_server_failed() { REFRESH_FAILED.min(usual) } else { usual };
-        drop(fleet);
-        tokio::time::sleep(pause).await;
+    let mut all_due = Instant::now();
+    while let Some(strong) = fleet.upgrade() {
+        if Instant::now() >= all_due {
+            strong.refresh().await;
+            all_due = Instant::now() + strong.resilience.models_refresh;
+        } else {
+            let failed = strong.servers.iter().filter(|server| server.state().is_failed());
+            join_all(failed.map(|server| server.refresh())).await;
+        }
+        let soon = Instant::now() + REFRESH_FAILED;
+        let next = if strong.any_server_failed() { soon.min(all_due) } else { all_due };
+        let failing = Arc::clone(&strong.failing);
+        drop(strong);
+        tokio::select! {
+            () = tokio::time::sleep_until(next.into()) => {}
+            () = failing.notified(), if next > soon => tokio::time::sleep(REFRESH_FAILED).await,
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::ToSocketAddrs as _;
 use std::time::Duration;
 
-use lla_inference::{EngineModelConfig, HttpBackendConfig};
+use lla_inference::{EngineModelConfig, HttpBackendConfig, ResilienceConfig, RouteConfig, Tier};
 
 use super::{Config, Problem};
 
@@ -27,7 +27,54 @@ pub fn config(config: &Config) -> Vec<Problem> {
             problems.push(Problem::new(format!("backends.{name}"), message));
         }
     }
+    for (name, route) in &config.routes {
+        problems.extend(check_route(name, route, config));
+    }
+    problems.extend(check_resilience(&config.resilience));
     problems
+}
+
+/// Entries must lead somewhere; which models a server has is only known when it runs.
+fn check_route(name: &str, route: &RouteConfig, config: &Config) -> Vec<Problem> {
+    let mut found = Found { prefix: format!("routes.{name}"), problems: Vec::new() };
+    let is_tier = Tier::parse(name).is_some();
+    if name == "auto" {
+        found.add("backends", "`auto` takes the route of a tier: configure `small` or `main`");
+    } else if route.backends.is_empty() && !is_tier {
+        found.add("backends", "must not be empty: who serves it? (only `small` and `main` can do without)");
+    }
+    let names: Vec<&String> = config.backends.keys().chain(config.models.keys()).collect();
+    let listed =
+        |entry: &str| config.backends.values().any(|backend| backend.models.iter().any(|model| model == entry));
+    // A server that may list any models makes every name possible.
+    let is_open = config.backends.values().any(|backend| backend.models.is_empty());
+    for entry in &route.backends {
+        let backend = entry.split_once('/').map_or(entry.as_str(), |(backend, _)| backend);
+        if entry.trim().is_empty() {
+            found.add("backends", "a name is empty");
+        } else if !names.iter().any(|name| name.as_str() == backend || *name == entry) && !listed(entry) && !is_open {
+            found.add("backends", &format!("there is no backend and no model '{entry}'"));
+        }
+    }
+    found.positive("hedge_after", route.hedge_after);
+    found.positive("timeouts.first_byte", route.timeouts.first_byte);
+    found.positive("timeouts.between_chunks", route.timeouts.between_chunks);
+    found.positive("timeouts.total", route.timeouts.total);
+    found.problems
+}
+
+fn check_resilience(resilience: &ResilienceConfig) -> Vec<Problem> {
+    let mut found = Found { prefix: "resilience".to_owned(), problems: Vec::new() };
+    found.positive("models_refresh", Some(resilience.models_refresh));
+    let retry = &resilience.retry;
+    if retry.attempts == 0 {
+        found.add("retry.attempts", "must be > 0: 1 sends each request once");
+    }
+    found.at_most("retry.attempts", Some(retry.attempts), 10);
+    found.range("retry.share", Some(retry.share), 0.0..=1.0);
+    found.positive("breaker.open_for", Some(resilience.breaker.open_for));
+    found.positive("breaker.longest", Some(resilience.breaker.longest));
+    found.problems
 }
 
 fn server(config: &Config, problems: &mut Vec<Problem>) {

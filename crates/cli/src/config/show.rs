@@ -27,6 +27,8 @@ pub fn in_force(loaded: &Loaded) -> Result<String, Failure> {
     table.insert("models".to_owned(), value(&config.models)?);
     table.insert("tools".to_owned(), value(&config.tools)?);
     table.insert("backends".to_owned(), value(&config.backends)?);
+    table.insert("routes".to_owned(), value(&config.routes)?);
+    table.insert("resilience".to_owned(), value(&config.resilience)?);
     merge_secrets(&mut table, &loaded.written);
     secret::hide(&mut table);
     table.retain(|_, section| section.as_table().is_none_or(|section| !section.is_empty()));

@@ -15,7 +15,7 @@ use crate::state::AppState;
 /// Lists every model that a request may name, with its state.
 pub(crate) async fn list(State(app): State<AppState>) -> Response {
     let snapshot = app.fleet().snapshot();
-    json(StatusCode::OK, &ModelList::new(snapshot.models.iter().map(to_wire).collect()))
+    json(StatusCode::OK, &ModelList::new(snapshot.listed().map(to_wire).collect()))
 }
 
 /// Shows one model. Names such as `small` show the model that they stand for now.
@@ -26,7 +26,7 @@ pub(crate) async fn retrieve(State(app): State<AppState>, Path(id): Path<String>
 }
 
 fn find<'a>(snapshot: &'a Snapshot, id: &str) -> Result<&'a FleetModel, ApiError> {
-    let named = |name: &str| snapshot.models.iter().find(|model| model.id == name);
+    let named = |name: &str| snapshot.listed().find(|model| model.id == name);
     if let Some(model) = named(id) {
         return Ok(model);
     }

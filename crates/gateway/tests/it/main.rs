@@ -1,6 +1,7 @@
 //! The gateway through its real router, over backends that follow a script.
 //!
 //! `harness` puts it together; `answers` has what callers get, `errors` what they get instead,
+//! `faults` what becomes of servers that fail (`faulty_server`), `replicas` what several share,
 //! `sockets` what only shows on real connections, `log` what operators see,
 //! `tools` and `mcp` the tools over REST and MCP, `properties` what must hold for any body.
 
@@ -10,9 +11,12 @@ mod answers;
 mod decisions;
 mod embeddings;
 mod errors;
+mod faults;
+mod faulty_server;
 mod harness;
 mod log;
 mod mcp;
 mod properties;
+mod replicas;
 mod sockets;
 mod tools;

@@ -55,9 +55,8 @@ impl Listing {
                 None => models.push(model),
             }
         }
-        let mut snapshot = Snapshot { models, routes: Arc::clone(&self.routes) };
-        let named: Vec<FleetModel> = self.routes.keys().filter_map(|name| named(name, &snapshot)).collect();
-        snapshot.models.extend(named);
+        let mut snapshot = Snapshot { models, routes: Arc::clone(&self.routes), named_routes: Vec::new() };
+        snapshot.named_routes = self.routes.keys().filter_map(|name| named(name, &snapshot)).collect();
         snapshot
     }
 }
@@ -83,7 +82,7 @@ fn merge(known: &mut FleetModel, other: FleetModel) {
 
 /// A name of the configuration's own, as the model that it leads to first.
 fn named(name: &str, snapshot: &Snapshot) -> Option<FleetModel> {
-    if Tier::parse(name).is_some() {
+    if Tier::parse(name).is_some() || snapshot.models.iter().any(|model| model.id == name) {
         return None;
     }
     let route = route(name, None, snapshot).ok()?;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
+use tokio::sync::Notify;
 
 use super::status::{BackendStatus, FleetModel, ModelState, Replica};
 use super::vitals::Vitals;
@@ -25,6 +26,8 @@ pub(super) struct Server {
     /// Counts the changes of `view`.
     version: AtomicU64,
     vitals: Vitals,
+    /// Told when it fails.
+    failing: Arc<Notify>,
 }
 
 struct View {
@@ -51,7 +54,12 @@ impl Server {
         let unknown = |id: &String| ModelInfo { id: id.clone(), window: None, created: 0 };
         let view = View { state: ModelState::Starting, models: configured.iter().map(unknown).collect() };
         let (version, vitals) = (AtomicU64::new(0), Vitals::new(breaker));
-        Self { backend, kind, tier, view: Mutex::new(view), version, vitals }
+        Self { backend, kind, tier, view: Mutex::new(view), version, vitals, failing: Arc::default() }
+    }
+
+    /// The same, and `failing` is told when it fails.
+    pub(super) fn telling(self, failing: &Arc<Notify>) -> Self {
+        Self { failing: Arc::clone(failing), ..self }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -163,7 +171,9 @@ impl Server {
                 if before != self.lock().models {
                     self.version.fetch_add(1, Ordering::Release);
                 }
-                self.vitals.answered_a_question(Instant::now());
+                if self.state().is_failed() {
+                    self.vitals.came_back(Instant::now());
+                }
                 self.set_state(ModelState::Ready);
             }
             Err(error) => self.set_state(ModelState::Failed { message: error.to_string() }),
@@ -177,7 +187,10 @@ impl Server {
         }
         self.version.fetch_add(1, Ordering::Release);
         match state {
-            ModelState::Failed { message } => tracing::warn!(backend = self.name(), message, "backend failed"),
+            ModelState::Failed { message } => {
+                tracing::warn!(backend = self.name(), message, "backend failed");
+                self.failing.notify_one();
+            }
             state => tracing::info!(backend = self.name(), state = state.as_str(), "backend changed"),
         }
     }

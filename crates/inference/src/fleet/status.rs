@@ -15,8 +15,17 @@ use crate::route::{RouteConfig, Tier};
 pub struct Snapshot {
     /// The models; each `id` once.
     pub models: Vec<FleetModel>,
-    /// Names that lead along a list of backends.
+    /// What the configuration says of tiers and names of its own.
     pub routes: Arc<BTreeMap<String, RouteConfig>>,
+    /// These names of its own that are no model's, each as the models that it leads to.
+    pub named_routes: Vec<FleetModel>,
+}
+
+impl Snapshot {
+    /// Every name that a request may give, as a model.
+    pub fn listed(&self) -> impl Iterator<Item = &FleetModel> {
+        self.models.iter().chain(&self.named_routes)
+    }
 }
 
 /// One model.

@@ -35,8 +35,6 @@ struct Known {
     pause_until: Option<Instant>,
     /// It does worse than the others and is left out until then.
     ejected_until: Option<Instant>,
-    /// The breaker opened because it could not be reached.
-    unreachable: bool,
 }
 
 /// What `GET /health` shows of it.
@@ -55,13 +53,8 @@ pub struct Strain {
 impl Vitals {
     pub(super) fn new(breaker: BreakerConfig) -> Self {
         let now = Instant::now();
-        let known = Known {
-            breaker: Breaker::new(breaker),
-            record: Record::new(now),
-            pause_until: None,
-            ejected_until: None,
-            unreachable: false,
-        };
+        let known =
+            Known { breaker: Breaker::new(breaker), record: Record::new(now), pause_until: None, ejected_until: None };
         Self(Arc::new(Inner { load: AtomicU64::new(0), in_flight: AtomicUsize::new(0), known: Mutex::new(known) }))
     }
 
@@ -106,12 +99,12 @@ impl Vitals {
         Some(Ticket { vitals: self.clone(), load, begun: now, permit: Some(permit) })
     }
 
-    /// It was asked for its models and answered.
-    pub(super) fn answered_a_question(&self, now: Instant) {
+    /// It was away and answers again: what it did before it went counts no more, and the next request may find
+    /// out whether it is well.
+    pub(super) fn came_back(&self, now: Instant) {
         let mut known = self.known();
-        if known.unreachable {
-            known.breaker.answers_again(now);
-        }
+        known.breaker.answers_again(now);
+        (known.record, known.ejected_until, known.pause_until) = (Record::new(now), None, None);
     }
 
     pub(super) fn strain(&self, now: Instant) -> Strain {
@@ -155,7 +148,6 @@ impl Ticket {
         let mut known = self.vitals.known();
         known.breaker.succeeded(permit);
         known.record.good(now, now.saturating_duration_since(self.begun));
-        known.unreachable = false;
     }
 
     /// The backend did not answer, or broke off. `chance` is even in 0 to 1.
@@ -169,7 +161,6 @@ impl Ticket {
                     known.breaker.failed(permit, now, chance);
                 }
                 known.record.bad(now);
-                known.unreachable = error.kind() == ErrorKind::Unavailable;
             }
             ErrorKind::Cancelled => {}
             kind => {
@@ -214,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn failures_shut_it_and_an_answered_question_lets_one_find_out() {
+    fn failures_shut_it_and_when_it_came_back_one_may_find_out() {
         let vitals = Vitals::new(BreakerConfig::default());
         let now = Instant::now();
         for _ in 0..5 {
             vitals.begin(1, now).expect("closed").failed(&unavailable(), 0.5);
         }
         assert!(vitals.shut_for(Instant::now()).is_some());
-        vitals.answered_a_question(Instant::now());
+        vitals.came_back(Instant::now());
         let mut probe = vitals.begin(1, Instant::now()).expect("half open");
         assert!(vitals.begin(1, Instant::now()).is_none(), "one probe at a time");
         probe.answered();
@@ -246,7 +237,7 @@ mod tests {
         let vitals = Vitals::new(BreakerConfig { failures: 1, ..BreakerConfig::default() });
         let now = Instant::now();
         vitals.begin(1, now).expect("closed").failed(&unavailable(), 1.0);
-        vitals.answered_a_question(Instant::now());
+        vitals.came_back(Instant::now());
         drop(vitals.begin(1, Instant::now()).expect("half open"));
         assert!(vitals.begin(1, Instant::now()).is_some(), "the probe's place is free again");
     }
