@@ -142,7 +142,7 @@ impl Fleet {
         failing: Arc<Notify>,
     ) -> Self {
         let listing = Listing::new(routes);
-        let budget = Mutex::new(Budget::new(resilience.retry.share, Instant::now()));
+        let budget = Mutex::new(Budget::new(resilience.retry.share, now()));
         let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
         Self { engines, servers, listing, resilience, budget, failing, closing, tasks }
     }
@@ -303,18 +303,23 @@ impl Drop for Fleet {
     }
 }
 
+/// The time of the runtime, which tests may stop and move.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// All servers as often as configured; those that failed more often, from the moment when a request sees it.
 async fn refresh_again_and_again(fleet: Weak<Fleet>) {
-    let mut all_due = Instant::now();
+    let mut all_due = now();
     while let Some(strong) = fleet.upgrade() {
-        if Instant::now() >= all_due {
+        if now() >= all_due {
             strong.refresh().await;
-            all_due = Instant::now() + strong.resilience.models_refresh;
+            all_due = now() + strong.resilience.models_refresh;
         } else {
             let failed = strong.servers.iter().filter(|server| server.state().is_failed());
             join_all(failed.map(|server| server.refresh())).await;
         }
-        let soon = Instant::now() + REFRESH_FAILED;
+        let soon = now() + REFRESH_FAILED;
         let next = if strong.any_server_failed() { soon.min(all_due) } else { all_due };
         let failing = Arc::clone(&strong.failing);
         drop(strong);

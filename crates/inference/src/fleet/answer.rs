@@ -7,9 +7,9 @@ use std::time::Instant;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::timeout_at;
 
-use super::Fleet;
 use super::dispatch::{Answered, Dispatch};
 use super::member::{Member, Request};
+use super::{Fleet, now};
 use crate::resilience::balance::PrefixKey;
 use crate::route::{Limits, Route, Target};
 use crate::{Error, Event, EventStream};
@@ -74,7 +74,7 @@ pub(super) async fn within<T>(
     backend: &str,
     work: impl Future<Output = T>,
 ) -> Result<T, Error> {
-    let Some((phase, after, until)) = limits.next(begun, Instant::now(), has_begun) else { return Ok(work.await) };
+    let Some((phase, after, until)) = limits.next(begun, now(), has_begun) else { return Ok(work.await) };
     let timed_out = |_| Error::Timeout { backend: backend.to_owned(), phase, after };
     timeout_at(until.into(), work).await.map_err(timed_out)
 }

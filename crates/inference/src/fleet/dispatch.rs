@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::{Either, select};
 use tokio::time::sleep;
 
-use super::Fleet;
 use super::member::Member;
 use super::vitals::Ticket;
+use super::{Fleet, now};
 use crate::Error;
 use crate::resilience::balance::{self, Candidate, PrefixKey};
 use crate::resilience::outlier;
@@ -55,7 +55,7 @@ pub(super) struct Answered<T> {
 
 impl Dispatch {
     pub(super) fn new(fleet: &Arc<Fleet>, route: &Route, key: Option<PrefixKey>, load: u64) -> Self {
-        let begun = Instant::now();
+        let begun = now();
         fleet.budget().request(begun);
         Self {
             fleet: Arc::clone(fleet),
@@ -135,9 +135,9 @@ impl Dispatch {
             Either::Right(_) => {}
         }
         self.tried.push(first_place);
-        let second = self.pick_now(Instant::now());
+        let second = self.pick_now(now());
         self.tried.retain(|place| *place != first_place);
-        let Some(second) = second.filter(|_| self.fleet.budget().take(Instant::now())) else { return one.await };
+        let Some(second) = second.filter(|_| self.fleet.budget().take(now())) else { return one.await };
         let second_place = second.place;
         let two = pin!(Self::send(self.target(second_place), second, send));
         match select(one, two).await {
@@ -162,7 +162,7 @@ impl Dispatch {
             return Err(error);
         }
         self.tried.push(place);
-        let now = Instant::now();
+        let now = now();
         let is_other = self.places_now(now).next().is_some();
         if !is_other && verdict != Verdict::Again {
             return Err(error);
@@ -185,7 +185,7 @@ impl Dispatch {
     }
 
     fn pick(&self) -> Result<Picked, Error> {
-        let now = Instant::now();
+        let now = now();
         self.pick_now(now).ok_or_else(|| self.nobody(now))
     }
 

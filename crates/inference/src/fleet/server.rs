@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
 use tokio::sync::Notify;
 
+use super::now;
 use super::status::{BackendStatus, FleetModel, ModelState, Replica};
 use super::vitals::Vitals;
 use crate::resilience::BreakerConfig;
@@ -123,7 +123,7 @@ impl Server {
             pid: None,
             restarts: 0,
             uptime: None,
-            strain: self.vitals.strain(Instant::now()),
+            strain: self.vitals.strain(now()),
             health,
         }
     }
@@ -172,7 +172,7 @@ impl Server {
                     self.version.fetch_add(1, Ordering::Release);
                 }
                 if self.state().is_failed() {
-                    self.vitals.came_back(Instant::now());
+                    self.vitals.came_back(now());
                 }
                 self.set_state(ModelState::Ready);
             }

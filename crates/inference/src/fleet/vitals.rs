@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::now;
 use crate::resilience::BreakerConfig;
 use crate::resilience::breaker::{Breaker, BreakerState, Permit};
 use crate::resilience::outlier::Record;
@@ -52,7 +53,7 @@ pub struct Strain {
 
 impl Vitals {
     pub(super) fn new(breaker: BreakerConfig) -> Self {
-        let now = Instant::now();
+        let now = now();
         let known =
             Known { breaker: Breaker::new(breaker), record: Record::new(now), pause_until: None, ejected_until: None };
         Self(Arc::new(Inner { load: AtomicU64::new(0), in_flight: AtomicUsize::new(0), known: Mutex::new(known) }))
@@ -144,7 +145,7 @@ impl Ticket {
     /// The backend has answered: the first event is there, or the whole.
     pub(super) fn answered(&mut self) {
         let Some(permit) = self.permit.take() else { return };
-        let now = Instant::now();
+        let now = now();
         let mut known = self.vitals.known();
         known.breaker.succeeded(permit);
         known.record.good(now, now.saturating_duration_since(self.begun));
@@ -152,7 +153,7 @@ impl Ticket {
 
     /// The backend did not answer, or broke off. `chance` is even in 0 to 1.
     pub(super) fn failed(&mut self, error: &Error, chance: f64) {
-        let now = Instant::now();
+        let now = now();
         match error.kind() {
             ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Upstream => {
                 let mut known = self.vitals.known();
@@ -196,49 +197,49 @@ mod tests {
     #[test]
     fn what_is_under_way_is_counted_and_given_back() {
         let vitals = Vitals::new(BreakerConfig::default());
-        let now = Instant::now();
-        let ticket = vitals.begin(100, now).expect("closed");
-        let strain = vitals.strain(now);
+        let begin = now();
+        let ticket = vitals.begin(100, begin).expect("closed");
+        let strain = vitals.strain(begin);
         assert_eq!((strain.in_flight, strain.outstanding_tokens, strain.breaker), (1, 100, BreakerState::Closed));
         drop(ticket);
-        assert_eq!((vitals.load(), vitals.strain(now).in_flight), (0, 0));
+        assert_eq!((vitals.load(), vitals.strain(begin).in_flight), (0, 0));
     }
 
     #[test]
     fn failures_shut_it_and_when_it_came_back_one_may_find_out() {
         let vitals = Vitals::new(BreakerConfig::default());
-        let now = Instant::now();
+        let begin = now();
         for _ in 0..5 {
-            vitals.begin(1, now).expect("closed").failed(&unavailable(), 0.5);
+            vitals.begin(1, begin).expect("closed").failed(&unavailable(), 0.5);
         }
-        assert!(vitals.shut_for(Instant::now()).is_some());
-        vitals.came_back(Instant::now());
-        let mut probe = vitals.begin(1, Instant::now()).expect("half open");
-        assert!(vitals.begin(1, Instant::now()).is_none(), "one probe at a time");
+        assert!(vitals.shut_for(now()).is_some());
+        vitals.came_back(now());
+        let mut probe = vitals.begin(1, now()).expect("half open");
+        assert!(vitals.begin(1, now()).is_none(), "one probe at a time");
         probe.answered();
-        assert_eq!(vitals.shut_for(Instant::now()), None);
+        assert_eq!(vitals.shut_for(now()), None);
     }
 
     #[test]
     fn a_server_that_asks_for_a_pause_gets_it_and_refusals_are_no_failures() {
         let vitals = Vitals::new(BreakerConfig { failures: 1, ..BreakerConfig::default() });
-        let now = Instant::now();
+        let begin = now();
         let refused = Error::InvalidRequest { message: "no".to_owned(), param: None, code: None };
-        vitals.begin(1, now).expect("closed").failed(&refused, 0.5);
-        assert_eq!(vitals.shut_for(now), None);
+        vitals.begin(1, begin).expect("closed").failed(&refused, 0.5);
+        assert_eq!(vitals.shut_for(begin), None);
         let busy = Error::Overloaded { message: "full".to_owned(), retry_after: Some(Duration::from_secs(600)) };
-        vitals.begin(1, now).expect("closed").failed(&busy, 0.5);
-        assert!(vitals.is_spared(Instant::now()) && vitals.shut_for(Instant::now()).is_none());
-        assert!(!vitals.is_spared(Instant::now() + LONGEST_PAUSE));
+        vitals.begin(1, begin).expect("closed").failed(&busy, 0.5);
+        assert!(vitals.is_spared(now()) && vitals.shut_for(now()).is_none());
+        assert!(!vitals.is_spared(now() + LONGEST_PAUSE));
     }
 
     #[test]
     fn a_caller_that_leaves_says_nothing_about_the_backend() {
         let vitals = Vitals::new(BreakerConfig { failures: 1, ..BreakerConfig::default() });
-        let now = Instant::now();
-        vitals.begin(1, now).expect("closed").failed(&unavailable(), 1.0);
-        vitals.came_back(Instant::now());
-        drop(vitals.begin(1, Instant::now()).expect("half open"));
-        assert!(vitals.begin(1, Instant::now()).is_some(), "the probe's place is free again");
+        let begin = now();
+        vitals.begin(1, begin).expect("closed").failed(&unavailable(), 1.0);
+        vitals.came_back(now());
+        drop(vitals.begin(1, now()).expect("half open"));
+        assert!(vitals.begin(1, now()).is_some(), "the probe's place is free again");
     }
 }

@@ -6,4 +6,5 @@ mod driver;
 mod fake_engine;
 mod fake_server;
 mod fleet;
+mod resilience;
 mod servers;
