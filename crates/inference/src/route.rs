@@ -100,7 +100,7 @@ impl Route {
     /// When there is no target, which [`route`] does not make.
     #[must_use]
     pub fn first(&self) -> &Target {
-        self.targets.first().expect("a route has a target")
+        &self.targets[0]
     }
 
     /// The same route without other models than the preferred one: for work whose parts must be done by one model.

@@ -38,7 +38,6 @@ pub(crate) async fn gateway(servers: &[(&str, &str)], change: impl FnOnce(&mut F
         first_byte: Duration::from_millis(400),
         between_chunks: Duration::from_millis(400),
         total: Duration::from_secs(2),
-        ..Timeouts::default()
     };
     let backend = |url: &str| HttpBackendConfig {
         url: Some(url.to_owned()),
@@ -99,7 +98,8 @@ async fn backend(router: &Router) -> (Value, Value) {
 #[tokio::test]
 async fn every_fault_has_its_outcome_and_leaves_nothing_behind() {
     // The whole answer; the stream; how often the server was asked, for both together.
-    let table: [(Fault, (u16, &str), (u16, &str), usize); 14] = [
+    type Row = (Fault, (u16, &'static str), (u16, &'static str), usize);
+    let table: [Row; 14] = [
         (Fault::Refuses, (503, "backend_unavailable"), (503, "backend_unavailable"), 0),
         (Fault::Hangs, (504, "backend_timeout"), (504, "backend_timeout"), 2),
         (Fault::SlowHead, (504, "backend_timeout"), (504, "backend_timeout"), 2),

@@ -50,7 +50,7 @@ async fn start(dispatch: &mut Dispatch, request: &Request) -> Result<Answered<Ev
     let hedged = dispatch.route.policy.hedge_after.is_some();
     let send = |member: Member, target: Target| async move {
         let starting = async {
-            let mut events = member.stream(request, &target).await?;
+            let mut events = Box::pin(member.stream(request, &target)).await?;
             if !hedged {
                 return Ok(events);
             }
@@ -127,7 +127,7 @@ impl Held {
         }
         let (place, member) = (self.answered.place, self.answered.member.clone());
         self.dispatch.may_go_on(place, &member, error).await?;
-        self.answered = start(&mut self.dispatch, &self.request).await?;
+        self.answered = Box::pin(start(&mut self.dispatch, &self.request)).await?;
         Ok(())
     }
 }

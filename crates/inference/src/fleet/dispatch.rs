@@ -77,7 +77,8 @@ impl Dispatch {
         loop {
             let picked = self.pick()?;
             let sent = match self.route.policy.hedge_after {
-                Some(after) => self.race(picked, after, &send).await,
+                // Two of these futures at once are large, and rare.
+                Some(after) => Box::pin(self.race(picked, after, &send)).await,
                 None => Self::send(self.target(picked.place), picked, &send).await,
             };
             match sent {

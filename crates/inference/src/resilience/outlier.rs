@@ -106,7 +106,8 @@ mod tests {
     #[test]
     fn the_one_that_does_worse_than_the_others_is_found() {
         let fine = || record(20, 0, 100);
-        let table: &[(&str, Vec<Record>, &[bool], Option<usize>)] = &[
+        type Case<'a> = (&'a str, Vec<Record>, &'a [bool], Option<usize>);
+        let table: &[Case<'_>] = &[
             ("all well", vec![fine(), fine(), fine()], &[], None),
             ("one fails often", vec![fine(), record(10, 8, 100), fine()], &[], Some(1)),
             ("all fail", vec![record(10, 8, 100), record(10, 8, 100)], &[], None),
