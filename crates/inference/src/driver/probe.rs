@@ -113,7 +113,8 @@ async fn vllm(connection: &Connection, models: &[Model]) -> Capabilities {
     let has = |path: &str| -> Support { routes.as_ref().map(|paths| paths.contains_key(path)).into() };
     let metrics = connection.probe_get("metrics").await.map(|status| status == 200);
     let chats = has("/v1/chat/completions");
-    let (tools, logprobs) = match models.iter().find(|model| is_base(model)) {
+    let base = models.iter().find(|model| is_base(model));
+    let (tools, logprobs) = match base {
         Some(model) if chats != Support::No => vllm_chat(connection, &model.id).await,
         _ => (Support::Unknown, Support::Unknown),
     };
@@ -121,7 +122,10 @@ async fn vllm(connection: &Connection, models: &[Model]) -> Capabilities {
         structured_output: if chats == Support::No { Support::No } else { Support::Yes },
         tools,
         logprobs,
-        decisions: has("/v1/systemone"),
+        decisions: match base {
+            Some(model) if has("/v1/systemone") != Support::No => vllm_decisions(connection, &model.id).await,
+            _ => has("/v1/systemone"),
+        },
         embeddings: has("/v1/embeddings"),
         adapters: models.iter().any(|model| !is_base(model)).into(),
         token_counts: has("/tokenize"),
@@ -166,6 +170,16 @@ async fn vllm_chat(connection: &Connection, model: &str) -> (Support, Support) {
         _ => Support::Unknown,
     };
     (Support::No, logprobs)
+}
+
+/// vLLM has the route whatever the model is, and then says 501: so it is asked the shortest question.
+async fn vllm_decisions(connection: &Connection, model: &str) -> Support {
+    let body = json!({"model": model, "state": "a", "questions": {"q": {"type": "noul", "instructions": "?"}}});
+    match connection.probe_post("systemone", &body).await {
+        Some((200, _)) => Support::Yes,
+        Some((404 | 405 | 501, _)) => Support::No,
+        _ => Support::Unknown,
+    }
 }
 
 fn has_logprobs(answer: &[u8]) -> bool {

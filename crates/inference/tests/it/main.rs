@@ -6,4 +6,6 @@ mod driver;
 mod fake_engine;
 mod fake_server;
 mod fleet;
+mod replay;
 mod servers;
+mod transcripts;
