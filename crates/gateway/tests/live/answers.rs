@@ -54,6 +54,7 @@ pub(crate) async fn holds_to_a_schema(live: &Live, model: &str) {
 pub(crate) fn weather() -> Value {
     json!([{"type": "function", "function": {
         "name": "weather",
+        "strict": true,
         "description": "The weather in a city",
         "parameters": {
             "type": "object",

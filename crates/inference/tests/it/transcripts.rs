@@ -73,7 +73,7 @@ fn recorded_counts(server: &str, case: &str) -> (u32, u32) {
     let documents = body.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line));
     let usage =
         documents.filter_map(|data| serde_json::from_str::<Value>(data).ok()).map(|value| value["usage"].clone());
-    let last = usage.filter(Value::is_object).last().expect("usage");
+    let last = usage.filter(Value::is_object).next_back().expect("usage");
     let count = |name: &str| u32::try_from(last[name].as_u64().expect("a count")).expect("small");
     (count("prompt_tokens"), count("completion_tokens"))
 }

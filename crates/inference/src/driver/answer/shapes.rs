@@ -3,14 +3,15 @@
 use lla_protocol::openai::{ChatLogprobs, CompletionLogprobs};
 use serde_json::{Map, Value};
 
-/// Names what the model thought as everybody else does: vLLM (0.10 and later) says `reasoning`, others and
-/// older ones `reasoning_content`.
+/// Gives what the model thought both names that clients look for, as our own engine does: vLLM (0.10 and later)
+/// says `reasoning` alone, most others `reasoning_content`.
 pub(super) fn name_reasoning(parts: &mut Map<String, Value>) {
-    if parts.contains_key("reasoning_content") || !parts.get("reasoning").is_some_and(Value::is_string) {
-        return;
-    }
-    if let Some(text) = parts.remove("reasoning") {
-        parts.insert("reasoning_content".to_owned(), text);
+    for (name, other) in [("reasoning", "reasoning_content"), ("reasoning_content", "reasoning")] {
+        let Some(Value::String(text)) = parts.get(name) else { continue };
+        if !parts.contains_key(other) {
+            let text = Value::from(text.clone());
+            parts.insert(other.to_owned(), text);
+        }
     }
 }
 
@@ -42,9 +43,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasoning_has_one_name() {
+    fn reasoning_has_both_its_names() {
+        let both = || json!({"reasoning": "a", "reasoning_content": "a"});
         for (sent, read) in [
-            (json!({"reasoning": "a"}), json!({"reasoning_content": "a"})),
+            (json!({"reasoning": "a"}), both()),
+            (json!({"reasoning_content": "a"}), both()),
             (json!({"reasoning": "a", "reasoning_content": "b"}), json!({"reasoning": "a", "reasoning_content": "b"})),
             (json!({"reasoning": {"id": 1}}), json!({"reasoning": {"id": 1}})),
             (json!({"tool_calls": [1]}), json!({"tool_calls": [1]})),
