@@ -71,9 +71,9 @@ fn counts(events: &[Event]) -> (u32, u32) {
 fn recorded_counts(server: &str, case: &str) -> (u32, u32) {
     let body = Transcript::read(server, case).body;
     let documents = body.lines().map(|line| line.strip_prefix("data: ").unwrap_or(line));
-    let usage =
+    let mut usage =
         documents.filter_map(|data| serde_json::from_str::<Value>(data).ok()).map(|value| value["usage"].clone());
-    let last = usage.filter(Value::is_object).next_back().expect("usage");
+    let last = usage.rfind(Value::is_object).expect("usage");
     let count = |name: &str| u32::try_from(last[name].as_u64().expect("a count")).expect("small");
     (count("prompt_tokens"), count("completion_tokens"))
 }
@@ -186,7 +186,7 @@ async fn refusals_are_typed() {
 
 #[tokio::test]
 async fn a_vllm_is_recognised_and_asked_once() {
-    let cases = ["models", "version", "openapi", "chat-logprobs", "error-decisions", "tokenize"];
+    let cases = ["models", "version", "openapi", "probe", "error-decisions", "tokenize"];
     let (replay, backend) = replay("vllm", Dialect::Auto, &cases).await;
     let models = backend.models().await.expect("models");
     let seen: Vec<_> = models.iter().map(|model| (model.id.as_str(), model.window, model.parent.as_deref())).collect();
@@ -197,6 +197,7 @@ async fn a_vllm_is_recognised_and_asked_once() {
     let expected = [
         (found.structured_output, Support::Yes),
         (found.tools, Support::Yes),
+        (found.logprobs, Support::Yes),
         (found.decisions, Support::No),
         (found.adapters, Support::Yes),
         (found.token_counts, Support::Yes),
@@ -211,6 +212,19 @@ async fn a_vllm_is_recognised_and_asked_once() {
     assert_eq!(backend.count_tokens(&chat_request("smol")).await, Ok(33));
     let health = backend.health().await;
     assert!(!health.reachable, "there is no /health among what is replayed");
+}
+
+#[tokio::test]
+async fn a_vllm_without_tools_but_with_decisions() {
+    let cases = ["models", "openapi", "probe-refused", "decisions"];
+    let (_replay, backend) = replay("vllm", Dialect::Vllm, &cases).await;
+    backend.models().await.expect("models");
+    let found = backend.capabilities();
+    assert_eq!((found.tools, found.decisions), (Support::No, Support::Yes), "{found:?}");
+    let body = br#"{"model":"m","state":"s","questions":{"q0":{"type":"noul","instructions":"?","criteria":{}}}}"#;
+    let answer = backend.decide(SystemOneRequest::parse(body).expect("good")).await.expect("decided");
+    assert!(answer.answers["q0"]["noul"].is_number() && answer.answers["q1"]["choice"].is_string());
+    assert!(answer.diagnostics["q2"]["label_mass"].is_number());
 }
 
 #[tokio::test]
