@@ -138,6 +138,11 @@ impl Live {
         entries.iter().map(|entry| entry["id"].as_str().expect("an id").to_owned()).collect()
     }
 
+    /// The model that `adapter` is listed as one of.
+    pub(crate) async fn parent(&self, adapter: &str) -> Value {
+        self.get(&format!("/v1/models/{adapter}")).await.ok()["parent"].clone()
+    }
+
     /// The first model, which is no adapter.
     pub(crate) async fn base(&self) -> String {
         self.models().await.into_iter().next().expect("a model")

@@ -67,6 +67,7 @@ async fn llama_server_adapters_are_models() {
         println!("skipped llama_server_adapters_are_models: this llama-server has no adapter 'label'");
         return;
     }
+    assert_eq!(live.parent("label").await, json!(live.base().await));
     let prompt = "The match ended two to one.";
     let answer = live.chat("label", prompt, json!({})).await.ok();
     assert!(text(&answer).starts_with("LABEL:"), "{answer}");

@@ -69,6 +69,7 @@ async fn vllm_adapters_are_models() {
         return;
     }
     assert_eq!(live.backend().await["health"]["capabilities"]["adapters"], "yes");
+    assert_eq!(live.parent("label").await, json!(live.base().await));
     let answer = live.chat("label", "The match ended two to one.", json!({})).await.ok();
     assert!(text(&answer).starts_with("LABEL:"), "{answer}");
     assert_eq!(answer["model"], "label");

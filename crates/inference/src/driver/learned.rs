@@ -25,6 +25,9 @@ pub(super) struct Learned {
     pub(super) adapters: Adapters,
     pub(super) capabilities: Capabilities,
     pub(super) version: Option<String>,
+    /// When each model was first seen, by the server's clock: vLLM and `llama-server` give every model the time of
+    /// the question.
+    created: BTreeMap<String, i64>,
     /// By what another server is known from the one before; `None`: nothing has been asked.
     identity: Option<Identity>,
 }
@@ -51,6 +54,7 @@ impl Learned {
             adapters: Adapters::default(),
             capabilities: Capabilities::default(),
             version: None,
+            created: BTreeMap::new(),
             identity: None,
         }
     }
@@ -69,6 +73,7 @@ impl Learned {
             adapters: self.adapters.clone(),
             capabilities: self.capabilities,
             version: self.version.clone(),
+            created: self.created.clone(),
             identity: None,
         }
     }
@@ -107,6 +112,9 @@ pub(super) async fn ask(
     if let Some(base) = models.first() {
         models.extend(adapters.models(base));
     }
+    for model in &mut models {
+        model.created = before.created.get(&model.id).copied().unwrap_or(model.created);
+    }
     let version = version.or_else(|| props.build_info.clone());
     let identity = Identity {
         version: version.clone(),
@@ -123,7 +131,8 @@ pub(super) async fn ask(
     if dialect == Dialect::LlamaServer {
         capabilities.adapters = (!adapters.is_empty()).into();
     }
-    let learned = Learned { dialect, connection, adapters, capabilities, version, identity: Some(identity) };
+    let created = models.iter().map(|model| (model.id.clone(), model.created)).collect();
+    let learned = Learned { dialect, connection, adapters, capabilities, version, created, identity: Some(identity) };
     Ok((models, Some(learned)))
 }
 

@@ -43,7 +43,7 @@ impl Backend for RoutedBackend {
                 id: target.model.clone(),
                 window: model.window,
                 created: model.created,
-                parent: None,
+                parent: model.parent.clone(),
             })
             .collect())
     }

@@ -103,6 +103,7 @@ impl Server {
             window: info.window,
             created: info.created,
             owned_by: self.name().to_owned(),
+            parent: info.parent.clone(),
             state: view.state.clone(),
         };
         view.models.iter().map(model).collect()
