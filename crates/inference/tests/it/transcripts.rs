@@ -227,6 +227,21 @@ async fn a_vllm_without_tools_but_with_decisions() {
     assert!(answer.diagnostics["q2"]["label_mass"].is_number());
 }
 
+/// A gateway of ours calls itself the same in its list of models, and has no `/version`.
+#[tokio::test]
+async fn an_engine_is_told_from_a_gateway() {
+    for (cases, server, tokens) in
+        [(&["models", "version", "tokenize"][..], "engine", Some(33)), (&["models"][..], "generic", None)]
+    {
+        let (replay, backend) = replay("lla-engine", Dialect::Auto, cases).await;
+        let models = backend.models().await.expect("models");
+        assert!(models[0].window.is_some());
+        assert_eq!(backend.capabilities().server, Some(server));
+        assert_eq!(replay.asked(), ["GET /v1/models", "GET /version"], "it is not asked what is known");
+        assert_eq!(backend.count_tokens(&chat_request(&models[0].id)).await.ok(), tokens);
+    }
+}
+
 #[tokio::test]
 async fn a_llama_server_is_recognised_and_its_adapters_are_models() {
     let cases = ["models", "props", "lora-adapters", "input_tokens", "embeddings", "error-decisions", "chat"];
