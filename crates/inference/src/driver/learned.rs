@@ -43,7 +43,8 @@ struct Identity {
 impl Learned {
     /// What the configuration says, before anything is asked.
     pub(super) fn configured(connection: Arc<Connection>, config: &HttpBackendConfig) -> Self {
-        let is_openai = config.url.as_deref().is_some_and(|url| url.starts_with("https://api.openai.com/"));
+        let url = config.url.as_deref().and_then(|url| reqwest::Url::parse(url).ok());
+        let is_openai = url.is_some_and(|url| url.host_str() == Some("api.openai.com"));
         let dialect = match config.dialect {
             Dialect::Auto if is_openai => Dialect::OpenAi,
             dialect => dialect,
@@ -212,4 +213,40 @@ async fn lm_studio_windows(connection: &Connection) -> BTreeMap<String, u32> {
     let entries = connection.get_root::<List>("api/v0/models").await.map(|list| list.data).unwrap_or_default();
     let window = |entry: Entry| Some((entry.id, entry.loaded_context_length.or(entry.max_context_length)?));
     entries.into_iter().filter_map(window).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_openai_itself_is_known_by_its_address() {
+        for (url, written, dialect) in [
+            ("https://api.openai.com/v1", Dialect::Auto, Dialect::OpenAi),
+            ("https://api.openai.com", Dialect::Auto, Dialect::OpenAi),
+            ("https://api.openai.com", Dialect::Generic, Dialect::Generic),
+            ("https://api.openai.com.example", Dialect::Auto, Dialect::Auto),
+            ("http://127.0.0.1:1", Dialect::LlamaServer, Dialect::LlamaServer),
+        ] {
+            let config = HttpBackendConfig { url: Some(url.to_owned()), dialect: written, ..Default::default() };
+            let connection = Arc::new(Connection::new("b", &config).expect("a connection"));
+            assert_eq!(Learned::configured(connection, &config).dialect, dialect, "{url}");
+        }
+    }
+
+    #[test]
+    fn windows_are_read_where_servers_write_them() {
+        for (model, window) in [
+            (r#"{"id":"m","max_model_len":64}"#, Some(64)),
+            (r#"{"id":"m","meta":{"n_ctx":32,"n_ctx_train":64}}"#, Some(32)),
+            (r#"{"id":"m","meta":{"n_ctx_train":64}}"#, Some(64)),
+            (r#"{"id":"m","meta":{"n_ctx":-1}}"#, None),
+            (r#"{"id":"listed"}"#, Some(16)),
+            (r#"{"id":"m"}"#, None),
+        ] {
+            let listed = BTreeMap::from([("listed".to_owned(), 16)]);
+            let model: Model = serde_json::from_str(model).expect("a model");
+            assert_eq!(info(&model, &listed).window, window, "{model:?}");
+        }
+    }
 }

@@ -55,15 +55,10 @@ impl Replay {
         Self { url, shared, task }
     }
 
-    /// From now on answers `path` with this status and nothing else.
-    pub(crate) fn forget(&self, path: &str, status: u16) {
-        let path = format!("/{path}");
-        let answer = Transcript {
-            path: path.clone(),
-            status,
-            content_type: "application/json".to_owned(),
-            body: "{}".to_owned(),
-        };
+    /// From now on answers `path` with this.
+    pub(crate) fn answer(&self, path: &str, status: u16, body: &str) {
+        let (path, content_type) = (path.to_owned(), "application/json".to_owned());
+        let answer = Transcript { path: path.clone(), status, content_type, body: body.to_owned() };
         self.shared.answers.lock().expect("lock").insert(path, answer);
     }
 

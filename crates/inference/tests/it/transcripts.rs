@@ -273,6 +273,23 @@ async fn a_llama_server_is_recognised_and_its_adapters_are_models() {
     assert_eq!(backend.count_tokens(&chat_request("label")).await, Ok(33));
 }
 
+/// From LM Studio's documentation: none could be run here.
+#[tokio::test]
+async fn an_lm_studio_tells_its_windows_elsewhere() {
+    let (replay, backend) = replay("lm-studio", Dialect::Auto, &[]).await;
+    let listed = r#"{"data":[{"id":"a","object":"model","owned_by":"organization_owner"},{"id":"b","object":"model","owned_by":"organization_owner"}]}"#;
+    let told = r#"{"object":"list","data":[
+        {"id":"a","type":"llm","state":"loaded","max_context_length":131072,"loaded_context_length":4096},
+        {"id":"b","type":"vlm","state":"not-loaded","max_context_length":32768}]}"#;
+    replay.answer("/v1/models", 200, listed);
+    replay.answer("/api/v0/models", 200, told);
+    let models = backend.models().await.expect("models");
+    let seen: Vec<_> = models.iter().map(|model| (model.id.as_str(), model.window)).collect();
+    assert_eq!(seen, [("a", Some(4096)), ("b", Some(32768))]);
+    assert_eq!(backend.capabilities().server, Some("lm-studio"));
+    assert_eq!(replay.asked(), ["GET /v1/models", "GET /api/v0/models"], "nothing that would load a model");
+}
+
 /// Its adapters would all be applied to a request that comes before anybody has asked for them.
 #[tokio::test]
 async fn the_first_request_to_a_llama_server_waits_for_its_adapters() {
@@ -280,7 +297,7 @@ async fn the_first_request_to_a_llama_server_waits_for_its_adapters() {
     let (replay, backend) = replay("llama-server", Dialect::LlamaServer, &cases).await;
     drop(backend.chat(chat_request("smol")).await.expect("accepted"));
     assert_eq!(replay.last_body()["lora"].as_array().map(Vec::len), Some(2));
-    replay.forget("lora-adapters", 500);
+    replay.answer("/lora-adapters", 500, "{}");
     backend.models().await.expect_err("the adapters are not known");
     let error = backend.chat(chat_request("smol")).await.map(drop).expect_err("better none than the wrong one");
     assert_eq!(error.kind(), ErrorKind::Upstream);
