@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
 use serde::{Serialize, Serializer};
 
-use crate::{ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, ScoreRequest, Scores};
+use crate::{
+    Capabilities, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, ScoreRequest, Scores,
+};
 
 /// A server that runs models: an engine process, an HTTP server, a mock.
 ///
@@ -75,6 +77,11 @@ pub trait Backend: Send + Sync {
     /// When the backend can not count.
     async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error>;
 
+    /// What the backend can do, as far as it is known: asks nobody. By default nothing is.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
     /// Asks the server for a sign of life; returns within a few seconds, whatever happens.
     async fn health(&self) -> BackendHealth;
 }
@@ -94,14 +101,16 @@ pub(crate) fn unsupported(backend: &str, model: &str, what: &str) -> Error {
 }
 
 /// A model as its backend describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelInfo {
     /// The name the backend knows it by.
     pub id: String,
     /// Context window in tokens, where the backend tells.
     pub window: Option<u32>,
-    /// Unix seconds.
+    /// Unix seconds; 0 where the backend does not tell.
     pub created: i64,
+    /// The model that it is an adapter (LoRA) of.
+    pub parent: Option<String>,
 }
 
 /// What a backend's health check found.
@@ -118,6 +127,9 @@ pub struct BackendHealth {
     /// Why it is not reachable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// What it can do, where somebody has asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Capabilities>,
 }
 
 impl BackendHealth {

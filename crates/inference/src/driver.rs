@@ -2,14 +2,18 @@
 //!
 //! [`OpenAiBackend`] is the one for everything that speaks the OpenAI API, our own engine included;
 //! [`Dialect`] is the little that differs between those servers. `connection` opens and
-//! times requests, `answer` reads streams, `failure` types errors. No retries here: the caller knows
+//! times requests, `answer` reads streams, `failure` types errors; `learned` holds what is known of a server, and
+//! `probe` finds it out. No retries here: the caller knows
 //! whether anything was already handed on.
 
+mod adapters;
 mod answer;
 mod config;
 mod connection;
 mod failure;
+mod learned;
 mod openai;
+mod probe;
 
 pub use config::{BuildError, Dialect, HttpBackendConfig, Timeouts};
 pub use openai::OpenAiBackend;

@@ -11,6 +11,7 @@
 //! Start reading at [`Backend`], then [`fleet`].
 
 pub mod backend;
+pub mod capabilities;
 pub mod driver;
 pub mod duration_text;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod route;
 pub mod score;
 
 pub use backend::{Backend, BackendHealth, ModelInfo};
+pub use capabilities::{Capabilities, Support};
 pub use driver::{BuildError, Dialect, HttpBackendConfig, OpenAiBackend, Timeouts};
 pub use error::{Error, ErrorKind};
 pub use event::{Delta, Event, EventStream};

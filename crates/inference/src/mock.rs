@@ -99,7 +99,7 @@ impl MockBackend {
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
         Self {
-            models: vec![ModelInfo { id: name.clone(), window: Some(8192), created: 1_700_000_000 }],
+            models: vec![ModelInfo { id: name.clone(), window: Some(8192), created: 1_700_000_000, parent: None }],
             name,
             scripts: Mutex::new(VecDeque::from([Script::text("Hello world")])),
             chats: Mutex::default(),
@@ -117,7 +117,8 @@ impl MockBackend {
     /// Serves these models instead.
     #[must_use]
     pub fn with_models(mut self, ids: &[&str]) -> Self {
-        let model = |id: &&str| ModelInfo { id: (*id).to_owned(), window: Some(8192), created: 1_700_000_000 };
+        let model =
+            |id: &&str| ModelInfo { id: (*id).to_owned(), window: Some(8192), created: 1_700_000_000, parent: None };
         self.models = ids.iter().map(model).collect();
         self
     }

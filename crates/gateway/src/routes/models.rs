@@ -43,7 +43,12 @@ fn to_wire(model: &FleetModel) -> Model {
     let mut wire = Model::new(&model.id, model.created, &model.owned_by);
     wire.max_model_len = model.window;
     let backends: Vec<&str> = model.replicas.iter().map(|replica| replica.backend.as_str()).collect();
-    let fields = [("tier", field(&model.tier)), ("state", field(&model.state)), ("backends", field(&backends))];
+    let fields = [
+        ("parent", field(&model.parent)),
+        ("tier", field(&model.tier)),
+        ("state", field(&model.state)),
+        ("backends", field(&backends)),
+    ];
     for (name, value) in fields {
         if !value.is_null() {
             wire.rest.insert(name.to_owned(), value);

@@ -3,7 +3,7 @@
 //! `harness` puts it together; `answers` has what callers get, `errors` what they get instead,
 //! `faults` what becomes of servers that fail (`faulty_server`), `replicas` what several share,
 //! `sockets` what only shows on real connections, `log` what operators see,
-//! `tools` and `mcp` the tools over REST and MCP, `properties` what must hold for any body.
+//! `tools` and `mcp` the tools over REST and MCP, `upstream_routes` what may reach a backend, `properties` what must hold for any body.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
@@ -20,3 +20,4 @@ mod properties;
 mod replicas;
 mod sockets;
 mod tools;
+mod upstream_routes;

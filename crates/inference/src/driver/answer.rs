@@ -4,7 +4,9 @@
 //! [`Assembly`] is the pure part. A server that is cut off, ends early, or finishes less than was
 //! asked for yields an error, never a short answer that looks whole.
 
-use std::collections::{BTreeSet, VecDeque};
+mod shapes;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,6 +172,8 @@ struct Assembly {
     backend: String,
     expected: Expected,
     finished: BTreeSet<u32>,
+    /// Characters of each completion so far.
+    written: BTreeMap<u32, usize>,
     usage: Option<Usage>,
     /// Events that wait to be handed on.
     ready: VecDeque<Event>,
@@ -177,8 +181,14 @@ struct Assembly {
 
 impl Assembly {
     fn new(backend: &str, expected: Expected) -> Self {
-        let (finished, ready) = (BTreeSet::new(), VecDeque::new());
-        Self { backend: backend.to_owned(), expected, finished, usage: None, ready }
+        Self {
+            backend: backend.to_owned(),
+            expected,
+            finished: BTreeSet::new(),
+            written: BTreeMap::new(),
+            usage: None,
+            ready: VecDeque::new(),
+        }
     }
 
     fn broken(&self, message: &str) -> Error {
@@ -206,7 +216,12 @@ impl Assembly {
         if usize::try_from(index).is_ok_and(|index| index >= self.expected.choices) {
             return Err(self.broken(&format!("it answered with a choice {index} that was not asked for")));
         }
-        let delta = delta_of(&choice);
+        let mut delta = delta_of(&choice);
+        if let Some(text) = &choice.text {
+            let offset = self.written.entry(index).or_default();
+            delta.logprobs = delta.logprobs.map(|logprobs| shapes::completion_logprobs(logprobs, *offset));
+            *offset += text.chars().count();
+        }
         let says_something = !delta.text.is_empty() || delta.logprobs.is_some() || !delta.extra.is_empty();
         if says_something && self.finished.contains(&index) {
             return Err(self.broken(&format!("it went on with choice {index} after its end")));
@@ -248,7 +263,10 @@ fn delta_of(choice: &Choice) -> Delta {
 
 fn meaningful(rest: &Map<String, Value>) -> Map<String, Value> {
     let says_something = |value: &Value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty());
-    rest.iter().filter(|(_, value)| says_something(value)).map(|(key, value)| (key.clone(), value.clone())).collect()
+    let said = rest.iter().filter(|(_, value)| says_something(value));
+    let mut parts = said.map(|(key, value)| (key.clone(), value.clone())).collect();
+    shapes::name_reasoning(&mut parts);
+    parts
 }
 
 /// The reasons of the API and the spellings of some servers. `None` (vLLM's `abort`, `error`): the

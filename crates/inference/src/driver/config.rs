@@ -17,7 +17,7 @@ pub struct HttpBackendConfig {
     pub url: Option<String>,
     /// Unix socket of a server on this machine.
     pub socket: Option<PathBuf>,
-    /// What kind of server it is.
+    /// What kind of server it is; `auto`: found out.
     pub dialect: Dialect,
     /// Sent as a bearer token. Never written out.
     #[serde(skip_serializing, deserialize_with = "secret")]
@@ -47,9 +47,14 @@ pub enum Dialect {
     /// OpenAI itself.
     #[serde(rename = "openai")]
     OpenAi,
+    /// LM Studio.
+    LmStudio,
     /// Anything else: only what everybody has is used.
-    #[default]
     Generic,
+    /// Found out from the server's list of models; until then, and when it can not be told, like
+    /// [`Dialect::Generic`].
+    #[default]
+    Auto,
 }
 
 impl Dialect {
@@ -61,7 +66,9 @@ impl Dialect {
             Self::Vllm => "vllm",
             Self::LlamaServer => "llama-server",
             Self::OpenAi => "openai",
+            Self::LmStudio => "lm-studio",
             Self::Generic => "generic",
+            Self::Auto => "auto",
         }
     }
 
@@ -178,7 +185,9 @@ mod tests {
             ("vllm", Dialect::Vllm),
             ("llama-server", Dialect::LlamaServer),
             ("openai", Dialect::OpenAi),
+            ("lm-studio", Dialect::LmStudio),
             ("generic", Dialect::Generic),
+            ("auto", Dialect::Auto),
         ] {
             assert_eq!(serde_json::from_value::<Dialect>(word.into()).expect(word), dialect);
         }

@@ -95,6 +95,41 @@ impl Connection {
         self.short(self.request(Method::GET, format!("{}/{path}", self.root))).await
     }
 
+    /// Like [`Connection::get_root`]; `None` when the server has no such route (404, 405, 501, and 400 of a
+    /// `llama-server` that manages several models).
+    pub(super) async fn get_root_if_there<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Error> {
+        let request = self.request(Method::GET, format!("{}/{path}", self.root));
+        let response = self.within(SHORT, "total", request.send()).await?;
+        if matches!(response.status().as_u16(), 400 | 404 | 405 | 501) {
+            return Ok(None);
+        }
+        let response = self.accepted(response, "").await?;
+        let body = self.read_all(response, SHORT).await?;
+        let read = serde_json::from_slice(&body);
+        read.map(Some).map_err(|error| Error::upstream(&self.name, format!("invalid JSON from /{path}: {error}")))
+    }
+
+    /// The status of a route beside `/v1`; `None`: no answer. For finding out what a server has.
+    pub(super) async fn probe_get(&self, path: &str) -> Option<u16> {
+        let request = self.request(Method::GET, format!("{}/{path}", self.root));
+        let response = self.within(SHORT, "total", request.send()).await.ok()?;
+        Some(response.status().as_u16())
+    }
+
+    /// Status and body of a short answer under `/v1`, whatever they are; `None`: no answer. For finding out what a
+    /// server has.
+    pub(super) async fn probe_post(&self, path: &str, body: &impl Serialize) -> Option<(u16, Vec<u8>)> {
+        let request = self.request(Method::POST, format!("{}/{path}", self.api)).json(body);
+        let response = self.within(SHORT, "total", request.send()).await.ok()?;
+        let status = response.status().as_u16();
+        Some((status, self.read_all(response, SHORT).await.ok()?))
+    }
+
+    /// Posts something short under `/v1`.
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
+        self.short(self.request(Method::POST, format!("{}/{path}", self.api)).json(body)).await
+    }
+
     /// Posts something short beside `/v1`.
     pub(super) async fn post_root<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
         self.short(self.request(Method::POST, format!("{}/{path}", self.root)).json(body)).await

@@ -47,7 +47,9 @@ fn typed(backend: &str, status: u16, retry_after: Option<Duration>, model: &str,
     match status {
         _ if is_context_length(&object) => Error::ContextLength { message },
         400 | 413 | 422 => {
-            Error::InvalidRequest { message, param: object.param, code: object.code.filter(|code| !is_number(code)) }
+            // vLLM says where in the request: `body.temperature`.
+            let param = object.param.map(|param| param.strip_prefix("body.").unwrap_or(&param).to_owned());
+            Error::InvalidRequest { message, param, code: object.code.filter(|code| !is_number(code)) }
         }
         401 | 403 => Error::Unauthenticated { backend: backend_name },
         404 if is_unknown_model(&object) => Error::ModelNotFound { model: model.to_owned(), nearest: Vec::new() },

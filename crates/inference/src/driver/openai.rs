@@ -1,23 +1,25 @@
 //! The driver for every server that speaks the OpenAI API, over TCP or a Unix socket.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use lla_protocol::engine;
-use lla_protocol::openai::{self, EmbeddingList, EncodingFormat, Logprobs, ModelList, StreamOptions};
+use lla_protocol::openai::{self, EmbeddingList, EncodingFormat, Logprobs, StreamOptions};
 use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::answer::{self, Expected};
 use super::config::{BuildError, Dialect, HttpBackendConfig};
 use super::connection::Connection;
+use super::learned::{self, Learned};
 use crate::backend::{no_scores, unsupported};
 use crate::{
-    Backend, BackendHealth, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, ModelInfo,
-    ScoreRequest, Scores,
+    Backend, BackendHealth, Capabilities, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream,
+    ModelInfo, ScoreRequest, Scores, Support,
 };
 
 /// A health check gives up after this.
@@ -26,10 +28,11 @@ const HEALTH_LIMIT: Duration = Duration::from_secs(3);
 /// A server behind HTTP.
 #[derive(Debug)]
 pub struct OpenAiBackend {
-    connection: Arc<Connection>,
-    dialect: Dialect,
-    /// The models to use; empty: those that the server lists.
-    models: Vec<String>,
+    name: String,
+    config: HttpBackendConfig,
+    learned: RwLock<Arc<Learned>>,
+    /// Held while the server is asked what it is, so that it is asked once.
+    learning: Mutex<()>,
 }
 
 impl OpenAiBackend {
@@ -39,9 +42,49 @@ impl OpenAiBackend {
     /// When the configuration names no place, a wrong one, or the client can not be made.
     pub fn new(name: &str, config: &HttpBackendConfig) -> Result<Self, BuildError> {
         let connection = Arc::new(Connection::new(name, config)?);
-        Ok(Self { connection, dialect: config.dialect, models: config.models.clone() })
+        let learned = RwLock::new(Arc::new(Learned::configured(connection, config)));
+        Ok(Self { name: name.to_owned(), config: config.clone(), learned, learning: Mutex::new(()) })
     }
 
+    fn learned(&self) -> Arc<Learned> {
+        Arc::clone(&self.learned.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn learn(&self, learned: Learned) {
+        *self.learned.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(learned);
+    }
+
+    /// Asks the server for its models, and what it is when that may have changed.
+    async fn ask(&self) -> Result<Vec<ModelInfo>, Error> {
+        let _alone = self.learning.lock().await;
+        let before = self.learned();
+        let asked = learned::ask(&before, &self.config).await;
+        match asked {
+            Ok((models, learned)) => {
+                if let Some(learned) = learned {
+                    let (server, version) = (learned.dialect.as_str(), learned.version.as_deref());
+                    tracing::debug!(backend = self.name, server, version, "asked what the backend can do");
+                    self.learn(learned);
+                }
+                Ok(models)
+            }
+            Err(error) => {
+                self.learn(before.doubted());
+                Err(error)
+            }
+        }
+    }
+
+    /// What a request has to know of the server.
+    async fn server(&self) -> Result<Arc<Learned>, Error> {
+        if self.learned().needs_asking() {
+            self.ask().await?;
+        }
+        Ok(self.learned())
+    }
+}
+
+impl Learned {
     async fn stream<T: Serialize + Sync>(
         &self,
         path: &str,
@@ -62,10 +105,7 @@ impl OpenAiBackend {
     }
 
     async fn version(&self) -> Option<String> {
-        if !self.dialect.has_vllm_routes() {
-            return None;
-        }
-        self.connection.get_root::<Version>("version").await.ok().map(|found| found.version)
+        if self.dialect.has_vllm_routes() { learned::version(&self.connection).await } else { self.version.clone() }
     }
 
     fn moved_max_tokens(&self, max_tokens: Option<u32>, extra: &mut Map<String, Value>) -> Option<u32> {
@@ -80,62 +120,53 @@ impl OpenAiBackend {
 }
 
 #[derive(Deserialize)]
-struct Version {
-    version: String,
-}
-
-#[derive(Deserialize)]
 struct TokenCount {
+    /// vLLM's name, then `llama-server`'s.
+    #[serde(alias = "input_tokens")]
     count: u32,
 }
 
 #[async_trait]
 impl Backend for OpenAiBackend {
     fn name(&self) -> &str {
-        &self.connection.name
+        &self.name
     }
 
     async fn models(&self) -> Result<Vec<ModelInfo>, Error> {
-        let listed = match self.connection.get::<ModelList>("models").await {
-            Ok(list) => list.data,
-            // Not every server lists its models: then the configuration has to.
-            Err(Error::Upstream { .. }) if !self.models.is_empty() => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        let found = listed.into_iter().map(|model| ModelInfo {
-            window: model.max_model_len.or_else(|| llama_server_window(&model.rest)),
-            id: model.id,
-            created: model.created,
-        });
-        if self.models.is_empty() {
-            return Ok(found.collect());
+        let found = self.ask().await?;
+        let wanted = &self.config.models;
+        if wanted.is_empty() {
+            return Ok(found);
         }
-        let found: Vec<ModelInfo> = found.collect();
         let named = |id: &String| found.iter().find(|model| &model.id == id).cloned();
-        let unlisted = |id: &String| ModelInfo { id: id.clone(), window: None, created: 0 };
-        Ok(self.models.iter().map(|id| named(id).unwrap_or_else(|| unlisted(id))).collect())
+        let unlisted = |id: &String| ModelInfo { id: id.clone(), ..ModelInfo::default() };
+        Ok(wanted.iter().map(|id| named(id).unwrap_or_else(|| unlisted(id))).collect())
     }
 
-    async fn chat(&self, request: ChatRequest) -> Result<EventStream, Error> {
+    async fn chat(&self, mut request: ChatRequest) -> Result<EventStream, Error> {
+        let server = self.server().await?;
         let choices = request.n.unwrap_or(1) as usize;
         let expected = Expected { choices, model: request.model.clone() };
         let mut rest = request.extra;
+        server.adapters.apply(&mut request.model, &mut rest);
         let body = openai::ChatCompletionRequest {
             model: request.model,
             messages: request.messages,
             sampling: request.sampling,
-            max_tokens: self.moved_max_tokens(request.max_tokens, &mut rest),
+            max_tokens: server.moved_max_tokens(request.max_tokens, &mut rest),
             n: request.n,
             stream: true,
             stream_options: StreamOptions { include_usage: true },
             logprobs: Logprobs::default(),
             rest,
         };
-        self.stream("chat/completions", &body, expected).await
+        server.stream("chat/completions", &body, expected).await
     }
 
-    async fn complete(&self, request: CompletionRequest) -> Result<EventStream, Error> {
+    async fn complete(&self, mut request: CompletionRequest) -> Result<EventStream, Error> {
+        let server = self.server().await?;
         let expected = Expected { choices: request.choices(), model: request.model.clone() };
+        server.adapters.apply(&mut request.model, &mut request.extra);
         let body = openai::CompletionRequest {
             model: request.model,
             prompt: request.prompt,
@@ -147,14 +178,15 @@ impl Backend for OpenAiBackend {
             logprobs: Logprobs::default(),
             rest: request.extra,
         };
-        self.stream("completions", &body, expected).await
+        server.stream("completions", &body, expected).await
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, Error> {
+        let server = self.learned();
         let inputs = request.input.len();
         // Shorter, but not every server knows it.
         let encoding_format =
-            if self.dialect.has_vllm_routes() { EncodingFormat::Base64 } else { EncodingFormat::Float };
+            if server.dialect.has_vllm_routes() { EncodingFormat::Base64 } else { EncodingFormat::Float };
         let body = openai::EmbeddingRequest {
             model: request.model,
             input: request.input,
@@ -162,17 +194,19 @@ impl Backend for OpenAiBackend {
             dimensions: request.dimensions,
             rest: request.extra,
         };
-        let opened = self.connection.open("embeddings", &body, &body.model).await?;
-        let answer = self.connection.read_all(opened.response, self.connection.timeouts.total).await?;
+        let connection = &server.connection;
+        let opened = connection.open("embeddings", &body, &body.model).await?;
+        let answer = connection.read_all(opened.response, connection.timeouts.total).await?;
         embeddings(&answer, inputs).map_err(|message| Error::upstream(self.name(), message))
     }
 
     async fn score(&self, request: ScoreRequest) -> Result<Scores, Error> {
-        if self.dialect != Dialect::LlaEngine {
+        let server = self.learned();
+        if server.dialect != Dialect::LlaEngine {
             return Err(no_scores(self.name(), &request.model));
         }
         let body = engine::ScoreRequest { model: request.model, items: request.items };
-        let answer = self.connection.post_long::<engine::ScoreResponse>("scores", &body, &body.model).await?;
+        let answer = server.connection.post_long::<engine::ScoreResponse>("scores", &body, &body.model).await?;
         let (logprobs, best): (Vec<_>, _) = answer.items.into_iter().map(|item| (item.logprobs, item.best)).unzip();
         let request = ScoreRequest { model: body.model, items: body.items };
         if !request.is_answered_by(&logprobs) {
@@ -183,37 +217,60 @@ impl Backend for OpenAiBackend {
 
     async fn decide(&self, request: SystemOneRequest) -> Result<SystemOneAnswer, Error> {
         let no_decisions = || unsupported(self.name(), &request.model, "decides nothing by itself");
-        if !self.dialect.has_decisions() {
+        let server = self.learned();
+        if !server.dialect.has_decisions() || server.capabilities.decisions == Support::No {
             return Err(no_decisions());
         }
-        let Some(opened) = self.connection.open_if_there("systemone", &request, &request.model).await? else {
+        let connection = &server.connection;
+        let Some(opened) = connection.open_if_there("systemone", &request, &request.model).await? else {
             return Err(no_decisions());
         };
-        let answer = self.connection.read_all(opened.response, self.connection.timeouts.total).await?;
+        let answer = connection.read_all(opened.response, connection.timeouts.total).await?;
         serde_json::from_slice(&answer)
             .map_err(|error| Error::upstream(self.name(), format!("it sent something that is no decision: {error}")))
     }
 
     async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {
-        if !self.dialect.has_vllm_routes() {
-            let message = format!("servers of the kind '{}' have no route to count tokens", self.dialect.as_str());
-            return Err(Error::upstream(self.name(), message));
-        }
-        let body = json!({"model": request.model, "messages": request.messages});
-        self.connection.post_root::<TokenCount>("tokenize", &body).await.map(|answer| answer.count)
+        let server = self.server().await?;
+        let mut body = Map::from_iter([
+            ("model".to_owned(), Value::from(request.model.clone())),
+            ("messages".to_owned(), json!(request.messages)),
+        ]);
+        let counted = match server.dialect {
+            dialect if dialect.has_vllm_routes() => server.connection.post_root::<TokenCount>("tokenize", &body).await,
+            Dialect::LlamaServer => {
+                let mut model = request.model.clone();
+                server.adapters.apply(&mut model, &mut body);
+                body.insert("model".to_owned(), model.into());
+                server.connection.post::<TokenCount>("chat/completions/input_tokens", &body).await
+            }
+            dialect => {
+                let message = format!("servers of the kind '{}' have no route to count tokens", dialect.as_str());
+                Err(Error::upstream(self.name(), message))
+            }
+        };
+        counted.map(|answer| answer.count)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.learned().capabilities
     }
 
     async fn health(&self) -> BackendHealth {
         let begin = Instant::now();
-        match timeout(HEALTH_LIMIT, self.sign_of_life()).await {
-            Err(_) => BackendHealth::unreachable(format!("no answer within {} s", HEALTH_LIMIT.as_secs())),
-            Ok(Err(error)) => BackendHealth::unreachable(error.to_string()),
+        let server = self.learned();
+        let unreachable = match timeout(HEALTH_LIMIT, server.sign_of_life()).await {
+            Err(_) => format!("no answer within {} s", HEALTH_LIMIT.as_secs()),
+            Ok(Err(error)) => error.to_string(),
             Ok(Ok(())) => {
                 let latency = Some(begin.elapsed());
-                let version = timeout(HEALTH_LIMIT, self.version()).await.ok().flatten();
-                BackendHealth { reachable: true, latency, version, message: None }
+                let version = timeout(HEALTH_LIMIT, server.version()).await.ok().flatten();
+                // Asked again, because a server is well before anybody knows it.
+                let capabilities = Some(self.capabilities()).filter(|found| found.server.is_some());
+                return BackendHealth { reachable: true, latency, version, message: None, capabilities };
             }
-        }
+        };
+        BackendHealth::unreachable(unreachable)
     }
 }
 
@@ -229,13 +286,6 @@ fn embeddings(answer: &[u8], inputs: usize) -> Result<Embeddings, String> {
     let vectors: Option<Vec<_>> = list.data.into_iter().map(|entry| entry.embedding.read()).collect();
     let vectors = vectors.ok_or("it sent an embedding that is no base64 of 32-bit floats")?;
     Ok(Embeddings { vectors, prompt_tokens: list.usage.prompt_tokens })
-}
-
-/// `llama-server` hides the window in `meta`.
-fn llama_server_window(rest: &Map<String, Value>) -> Option<u32> {
-    let meta = rest.get("meta")?;
-    let window = meta.get("n_ctx").or_else(|| meta.get("n_ctx_train"))?;
-    u32::try_from(window.as_u64()?).ok()
 }
 
 #[cfg(test)]

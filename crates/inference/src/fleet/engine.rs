@@ -146,6 +146,7 @@ impl Engine {
             window: self.window.get().copied().or(self.config.context),
             created: self.created,
             owned_by: "lla".to_owned(),
+            parent: None,
             state: self.phase.borrow().state(),
         }
     }

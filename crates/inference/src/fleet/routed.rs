@@ -39,7 +39,12 @@ impl Backend for RoutedBackend {
         let target = self.route.first();
         let ours = snapshot.models.iter().filter(|model| model.id == target.public_name);
         Ok(ours
-            .map(|model| ModelInfo { id: target.model.clone(), window: model.window, created: model.created })
+            .map(|model| ModelInfo {
+                id: target.model.clone(),
+                window: model.window,
+                created: model.created,
+                parent: model.parent.clone(),
+            })
             .collect())
     }
 

@@ -51,7 +51,7 @@ impl Server {
         configured: &[String],
         breaker: BreakerConfig,
     ) -> Self {
-        let unknown = |id: &String| ModelInfo { id: id.clone(), window: None, created: 0 };
+        let unknown = |id: &String| ModelInfo { id: id.clone(), ..ModelInfo::default() };
         let view = View { state: ModelState::Starting, models: configured.iter().map(unknown).collect() };
         let (version, vitals) = (AtomicU64::new(0), Vitals::new(breaker));
         Self { backend, kind, tier, view: Mutex::new(view), version, vitals, failing: Arc::default() }
@@ -103,6 +103,7 @@ impl Server {
             window: info.window,
             created: info.created,
             owned_by: self.name().to_owned(),
+            parent: info.parent.clone(),
             state: view.state.clone(),
         };
         view.models.iter().map(model).collect()

@@ -43,6 +43,8 @@ pub struct FleetModel {
     pub created: i64,
     /// `lla` for our own engines, else the name of the backend.
     pub owned_by: String,
+    /// The model that it is an adapter (LoRA) of.
+    pub parent: Option<String>,
     /// Whether it works: as its healthiest replica does.
     pub state: ModelState,
 }

@@ -11,6 +11,7 @@ fn model(id: &str, backend: &str, tier: Option<Tier>, state: ModelState) -> Flee
         window: None,
         created: 0,
         owned_by: "lla".to_owned(),
+        parent: None,
         state,
     }
 }

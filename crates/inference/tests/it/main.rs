@@ -7,4 +7,6 @@ mod fake_engine;
 mod fake_server;
 mod fleet;
 mod resilience;
+mod replay;
 mod servers;
+mod transcripts;
