@@ -25,6 +25,7 @@ pub mod models_command;
 pub mod output;
 pub mod places;
 pub mod serve;
+pub mod table;
 pub mod tool_command;
 pub mod version;
 
