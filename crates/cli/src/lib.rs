@@ -3,7 +3,8 @@
 //! What it does: reads what was typed ([`args`]) and configured ([`config`]), puts the parts of the
 //! other crates together ([`serve`]), keeps models ([`models`]), has text work done ([`tool_command`],
 //! [`mcp_command`], both through [`delegate`]), and talks to people: `lla chat`, `lla doctor`, errors
-//! with a hint and an exit code ([`failure`]).
+//! with a hint and an exit code ([`failure`]). It looks at servers from outside: [`init`], [`backends`],
+//! [`bench`].
 //!
 //! What it does not: serve HTTP, know an API's wire format beyond what `lla chat` reads, run a model.
 //!
@@ -11,13 +12,17 @@
 //! promises no stable interface.
 
 pub mod args;
+pub mod backends;
+pub mod bench;
 pub mod chat;
 pub mod config;
 pub mod config_command;
 pub mod delegate;
 pub mod doctor;
+pub mod endpoint;
 pub mod engine_command;
 pub mod failure;
+pub mod init;
 pub mod logging;
 pub mod mcp_command;
 pub mod models;
@@ -25,6 +30,7 @@ pub mod models_command;
 pub mod output;
 pub mod places;
 pub mod serve;
+pub mod table;
 pub mod tool_command;
 pub mod version;
 
@@ -77,6 +83,9 @@ fn dispatch(command: Command) -> Outcome {
         Command::Rewrite(args) => block_on(tool_command::rewrite(&args)),
         Command::Decide(args) => block_on(tool_command::decide(&args)),
         Command::Mcp(args) => block_on(mcp_command::run(&args)),
+        Command::Init(args) => block_on(init::run(&args)),
+        Command::Backends(command) => block_on(backends::run(&command)),
+        Command::Bench(args) => block_on(bench::run(&args)),
         Command::Doctor(args) => block_on(doctor::run(&args)),
     }
 }

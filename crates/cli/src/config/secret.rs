@@ -45,6 +45,14 @@ fn walk(table: &mut Table, path: &str, visit: &mut dyn FnMut(&str, &mut String))
     }
 }
 
+/// The secret that a text is, or refers to.
+///
+/// # Errors
+/// What is missing: a variable, a file.
+pub fn read(text: &str) -> Result<String, String> {
+    look_up(text).map(|found| found.unwrap_or_else(|| text.to_owned()))
+}
+
 fn look_up(text: &str) -> Result<Option<String>, String> {
     if let Some(name) = text.strip_prefix("env:") {
         return match std::env::var(name) {

@@ -2,6 +2,7 @@
 
 use super::catalogue::{DATE, Expected, Figure, Recommendation, WINDOW};
 use super::store::Installed;
+use crate::table::Table;
 
 /// Bytes as people write them: powers of ten, one digit after the point.
 #[must_use]
@@ -160,31 +161,6 @@ fn short_source(source: &str) -> String {
     let pinned = source.starts_with("pypi:") || source.starts_with("hf:");
     let cut = source.split_once('#').filter(|_| pinned);
     cut.map_or(source, |(place, _)| place).to_owned()
-}
-
-/// Columns as wide as their widest cell; the last one is not padded.
-struct Table<const N: usize> {
-    rows: Vec<[String; N]>,
-}
-
-impl<const N: usize> Table<N> {
-    fn new(heads: &[&str; N]) -> Self {
-        Self { rows: vec![heads.map(str::to_owned)] }
-    }
-
-    fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells);
-    }
-
-    fn text(&self) -> String {
-        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..N).map(width).collect();
-        let line = |row: &[String; N]| {
-            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-            cells.join("  ").trim_end().to_owned()
-        };
-        self.rows.iter().map(line).collect::<Vec<_>>().join("\n")
-    }
 }
 
 #[cfg(test)]
