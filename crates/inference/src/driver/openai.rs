@@ -211,7 +211,7 @@ impl Backend for OpenAiBackend {
             Ok(Ok(())) => {
                 let latency = Some(begin.elapsed());
                 let version = timeout(HEALTH_LIMIT, self.version()).await.ok().flatten();
-                BackendHealth { reachable: true, latency, version, message: None }
+                BackendHealth { reachable: true, latency, version, ..BackendHealth::default() }
             }
         }
     }

@@ -83,7 +83,7 @@ struct Held {
     dispatch: Dispatch,
     request: Request,
     answered: Answered<EventStream>,
-    /// Something has been handed out.
+    /// Something of the answer has been handed out.
     begun: bool,
     over: bool,
 }
@@ -100,7 +100,8 @@ impl Held {
             let item = within(&limits, self.dispatch.begun, self.begun, &backend, next).await;
             let error = match item {
                 Ok(Some(Ok(event))) => {
-                    if !self.begun {
+                    // A model that is being loaded may still fail to be.
+                    if !self.begun && !matches!(event, Event::Progress(_)) {
                         self.begun = true;
                         self.answered.ticket.answered();
                     }
