@@ -39,6 +39,12 @@ test-sdk: rust ## Run only the tests with the official Python and Node SDKs
 	@scripts/install-deps test
 	scripts/test sdk
 
+.PHONY: test-live
+test-live: rust ## Run the tests against real servers: OLLAMA_URL, VLLM_URL, LLAMA_SERVER_URL
+	@test -n "$(OLLAMA_URL)$(VLLM_URL)$(LLAMA_SERVER_URL)" || { \
+		echo "make test-live needs a server: set OLLAMA_URL, VLLM_URL or LLAMA_SERVER_URL (see docs/backends.md)" >&2; exit 1; }
+	$(CARGO) test --locked -p lla-gateway --test live -- --nocapture --test-threads=1
+
 .PHONY: check
 check: fmt-check lint no-native docs test deny-if-there ## Everything that CI checks
 
