@@ -155,7 +155,7 @@ impl ApiError {
                 api.code.clone_from(code);
             }
             Error::ContextLength { .. } => api.param = Some(field.as_str().to_owned()),
-            Error::ModelNotFound { .. } => api.param = Some("model".to_owned()),
+            Error::ModelNotFound { .. } | Error::ModelNotPulled { .. } => api.param = Some("model".to_owned()),
             _ => {}
         }
         api

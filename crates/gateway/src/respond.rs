@@ -122,7 +122,7 @@ fn note(admitted: &Admitted, event: &Event) {
     match event {
         Event::Delta(_) => admitted.trace.note_first_token(admitted.since.elapsed()),
         Event::Usage(usage) => admitted.trace.note_usage(*usage),
-        Event::Finish { .. } => {}
+        Event::Finish { .. } | Event::Progress(_) => {}
     }
 }
 

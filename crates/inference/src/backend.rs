@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lla_protocol::ollama::LoadedModel;
 use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
 use serde::{Serialize, Serializer};
 
@@ -27,7 +28,9 @@ pub trait Backend: Send + Sync {
     async fn models(&self) -> Result<Vec<ModelInfo>, Error>;
 
     /// Starts a chat answer. Returns when the backend has *accepted* the request (an answer with
-    /// status 200 has begun), so that an `Err` here means that nothing has been generated.
+    /// status 200 has begun), so that an `Err` here means that nothing has been generated. One that has
+    /// to load the model first returns before that: then [`Event::Progress`](crate::Event::Progress)
+    /// comes first, and an `Err` before any other event means the same.
     ///
     /// # Errors
     /// When the request is refused or the backend can not serve it.
@@ -130,6 +133,9 @@ pub struct BackendHealth {
     /// What it can do, where somebody has asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
+    /// The models in its memory, where it tells (Ollama).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<Vec<LoadedModel>>,
 }
 
 impl BackendHealth {

@@ -81,6 +81,14 @@ pub enum Error {
         /// Names that look like it, nearest first.
         nearest: Vec<String>,
     },
+    /// The backend would have this model if it were pulled.
+    #[error("the backend '{backend}' does not have the model '{model}'; get it there with: ollama pull {model}")]
+    ModelNotPulled {
+        /// Which backend.
+        backend: String,
+        /// The model by the backend's name.
+        model: String,
+    },
     /// The backend refused the key that the configuration gives for it.
     #[error("the backend '{backend}' refused our credentials; check its api_key in the configuration")]
     Unauthenticated {
@@ -120,7 +128,7 @@ pub enum Error {
     Timeout {
         /// Which backend.
         backend: String,
-        /// What was waited for: `connect`, `first byte`, `next chunk`, `total`.
+        /// What was waited for: `connect`, `load`, `first byte`, `next chunk`, `total`.
         phase: &'static str,
         /// For how long.
         after: Duration,
@@ -148,7 +156,7 @@ impl Error {
         match self {
             Self::InvalidRequest { .. } => ErrorKind::InvalidRequest,
             Self::ContextLength { .. } => ErrorKind::ContextLength,
-            Self::ModelNotFound { .. } => ErrorKind::ModelNotFound,
+            Self::ModelNotFound { .. } | Self::ModelNotPulled { .. } => ErrorKind::ModelNotFound,
             Self::Unauthenticated { .. } => ErrorKind::Unauthenticated,
             Self::RateLimited { .. } => ErrorKind::RateLimited,
             Self::Overloaded { .. } => ErrorKind::Overloaded,

@@ -22,6 +22,9 @@ pub enum Event {
     },
     /// Token counts of the whole request; at most once, after every choice has ended.
     Usage(Usage),
+    /// What is going on before the answer begins (a model is being loaded), in words for the caller.
+    /// Not part of the answer: streams show it as a comment.
+    Progress(String),
 }
 
 /// What is appended to a choice. Text is valid UTF-8 in itself: characters are never cut.
@@ -48,6 +51,6 @@ impl Event {
 /// An answer under way.
 ///
 /// Contract: per choice any number of `Delta`, then one `Finish`; then at most one `Usage`; then the
-/// stream ends. An `Err` is the last item. **Dropping the stream cancels the work** all the way down
+/// stream ends. `Progress` may come at any time. An `Err` is the last item. **Dropping the stream cancels the work** all the way down
 /// to the running sequence.
 pub type EventStream = Pin<Box<dyn Stream<Item = Result<Event, Error>> + Send>>;

@@ -49,13 +49,12 @@ use server::Server;
 pub use status::{BackendStatus, FleetModel, ModelState, Replica, Snapshot};
 pub use vitals::Strain;
 
-use crate::driver::BuildError;
+use crate::driver::{self, BuildError};
 use crate::resilience::ResilienceConfig;
 use crate::resilience::budget::Budget;
 use crate::route::{RouteConfig, Target};
 use crate::{
-    Backend, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, OpenAiBackend, Route,
-    ScoreRequest, Scores,
+    Backend, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, Route, ScoreRequest, Scores,
 };
 
 /// As long as a server fails it is asked for its models this often, if that is more often than configured.
@@ -105,7 +104,7 @@ impl Fleet {
         let failing = Arc::new(Notify::new());
         let mut servers = Vec::with_capacity(config.backends.len());
         for (name, server) in &config.backends {
-            let backend = Arc::new(OpenAiBackend::new(name, server)?);
+            let backend = driver::open(name, server)?;
             let (kind, breaker) = (server.dialect.as_str(), config.resilience.breaker);
             let server = Server::new(backend, kind, server.tier, &server.models, breaker);
             servers.push(Arc::new(server.telling(&failing)));

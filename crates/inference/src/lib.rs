@@ -25,7 +25,7 @@ pub mod score;
 
 pub use backend::{Backend, BackendHealth, ModelInfo};
 pub use capabilities::{Capabilities, Support};
-pub use driver::{BuildError, Dialect, HttpBackendConfig, OpenAiBackend, Timeouts};
+pub use driver::{BuildError, Dialect, HttpBackendConfig, OllamaBackend, OllamaConfig, OpenAiBackend, Timeouts};
 pub use error::{Error, ErrorKind};
 pub use event::{Delta, Event, EventStream};
 pub use fleet::{Answer, DefaultSampling, EngineModelConfig, Fleet, FleetConfig, Launch, RoutedBackend, StartPolicy};

@@ -134,7 +134,12 @@ pub fn route(requested: &str, tier: Option<Tier>, snapshot: &Snapshot) -> Result
         }
         return Ok(Route { targets, reason: "route", policy });
     }
-    if let Some((targets, reason)) = named(requested, snapshot) {
+    // Ollama calls a model without a tag by either name.
+    let by_other_name = || match requested.strip_suffix(":latest") {
+        Some(name) => named(name, snapshot),
+        None => named(&format!("{requested}:latest"), snapshot),
+    };
+    if let Some((targets, reason)) = named(requested, snapshot).or_else(by_other_name) {
         return Ok(Route { targets, reason, policy });
     }
     let found = wanted.and_then(|wanted| of_tier(snapshot, wanted));

@@ -2,7 +2,7 @@
 //!
 //! What it does: parses request bodies into typed values, refusing what a field may not hold with
 //! an error that names the field; writes answers, stream chunks and errors exactly as the reference
-//! clients read them; frames server-sent events; reads the headers of model files.
+//! clients read them; frames server-sent events and lines of JSON; reads the headers of model files.
 //!
 //! What it does not: any I/O, any HTTP status, any decision. The same types serve the gateway (as a
 //! server), the engine (as a server) and the drivers of `lla-inference` (as a client), so a field is
@@ -13,6 +13,8 @@
 pub mod engine;
 pub mod fields;
 pub mod gguf;
+pub mod ndjson;
+pub mod ollama;
 pub mod openai;
 pub mod sse;
 pub mod systemone;

@@ -9,10 +9,11 @@ use serde::Serialize;
 /// The event that ends an OpenAI stream.
 pub const DONE: &str = "data: [DONE]\n\n";
 
-/// A comment that keeps a connection alive and that every client ignores.
+/// A comment that keeps a connection alive and that every client ignores. Line breaks in it become
+/// spaces: behind one, the rest would be read as an event.
 #[must_use]
 pub fn comment(text: &str) -> String {
-    format!(": {text}\n\n")
+    format!(": {}\n\n", text.replace(['\n', '\r'], " "))
 }
 
 /// One event with `payload` as JSON, in one buffer so that it is written at once.
@@ -123,6 +124,12 @@ mod tests {
         assert_eq!(decode(&[b": ping\n\nevent: x\nid: 1\ndata: a\ndata: b\n\n"]), ["a\nb"]);
         assert_eq!(decode(&[b"data: cut"]), Vec::<String>::new());
         assert_eq!(decode(&[b"data:\n\n"]), [""]);
+    }
+
+    #[test]
+    fn a_comment_can_not_become_an_event() {
+        let text = comment("loading\n\ndata: x\r\rdata: y");
+        assert_eq!(decode(&[text.as_bytes(), b"data: a\n\n"]), ["a"]);
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub async fn complete_text(backend: &dyn Backend, request: ChatRequest) -> Resul
             Event::Delta(delta) => text.push_str(&delta.text),
             Event::Finish { reason, .. } => finish = Some(reason),
             Event::Usage(counts) => usage = Some(counts),
+            Event::Progress(_) => {}
         }
         if text.len() > MAX_TEXT {
             return Err(Error::TooLong { limit: MAX_TEXT });

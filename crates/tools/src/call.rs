@@ -135,7 +135,7 @@ impl Call {
             return Ok(true);
         }
         let request = ChatRequest { model: model.name.clone(), ..request.clone() };
-        let prompt = model.backend.count_tokens(&request).await? as usize;
+        let prompt = model.count_tokens(&request).await? as usize;
         // An engine that has just been started knows its window only now.
         let window = model.window.or_else(|| self.window_of(model));
         Ok(window.is_none_or(|window| prompt <= room(window)))

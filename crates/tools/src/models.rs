@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use lla_inference::route::route;
-use lla_inference::{Backend, Error, Fleet, RoutedBackend, Tier};
+use lla_inference::{Backend, ChatRequest, Error, Fleet, RoutedBackend, Tier};
+use lla_protocol::openai::Message;
 
 /// A model that a tool may use.
 #[derive(Clone)]
@@ -19,6 +20,30 @@ pub struct Model {
     pub tier: Option<Tier>,
     /// Prompt and answer together, in tokens, once that is known.
     pub window: Option<u32>,
+}
+
+/// Bytes per token where nobody counts: fewer than in most texts, so that what is estimated to fit does.
+const BYTES_PER_TOKEN: usize = 3;
+/// Tokens that a template puts around a message.
+const MARKUP: usize = 16;
+
+impl Model {
+    /// Tokens of a prompt as the model would see it; an estimate from above where its backend can not count.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub async fn count_tokens(&self, request: &ChatRequest) -> Result<u32, Error> {
+        match self.backend.count_tokens(request).await {
+            Err(error) if error.is_unsupported() => Ok(estimate(request)),
+            counted => counted,
+        }
+    }
+}
+
+fn estimate(request: &ChatRequest) -> u32 {
+    let of_message =
+        |message: &Message| message.text_content().map_or(0, |text| text.len()).div_ceil(BYTES_PER_TOKEN) + MARKUP;
+    u32::try_from(request.messages.iter().map(of_message).sum::<usize>()).unwrap_or(u32::MAX)
 }
 
 impl fmt::Debug for Model {

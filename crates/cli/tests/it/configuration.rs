@@ -142,6 +142,7 @@ fn the_example_with_every_key_switched_on_loads_too_and_misses_none() {
         "models.*.sampling",
         "backends.*",
         "backends.*.timeouts",
+        "backends.*.ollama",
     ] {
         let known = known_keys(&section.replace('*', "x"));
         assert!(!known.is_empty(), "{section}");

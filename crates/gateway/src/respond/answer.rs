@@ -47,6 +47,7 @@ impl Answer {
                 }
             }
             Event::Usage(usage) => self.usage = Some(usage),
+            Event::Progress(_) => {}
         }
     }
 

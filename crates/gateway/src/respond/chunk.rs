@@ -46,6 +46,7 @@ impl ChunkWriter {
             }
             (_, Event::Usage(usage)) if self.include_usage => self.usage(usage, out),
             (_, Event::Usage(_)) => {}
+            (_, Event::Progress(text)) => out.extend_from_slice(sse::comment(&text).as_bytes()),
         }
     }
 

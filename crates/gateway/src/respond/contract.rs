@@ -24,7 +24,7 @@ impl Contract {
                 *self.open(*index)? = true;
                 Ok(())
             }
-            Event::Usage(_) => Ok(()),
+            Event::Usage(_) | Event::Progress(_) => Ok(()),
         }
     }
 

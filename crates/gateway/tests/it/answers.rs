@@ -328,3 +328,18 @@ async fn what_a_strange_page_can_have_sent_is_refused_everywhere() {
     assert_eq!(send(&others, "/mcp/tools/summarize", &[("host", "box.lan")]).await, refused("host_not_allowed"));
     assert_eq!(closed.mock.chats().len(), 2, "what is refused reaches no model");
 }
+
+#[tokio::test]
+async fn progress_is_a_comment_of_a_stream_and_no_part_of_an_answer() {
+    let script = Script::Events(vec![
+        Ok(Event::Progress("loading\ndata: x".to_owned())),
+        Ok(Event::text(0, "a")),
+        Ok(Event::Finish { index: 0, reason: FinishReason::Stop }),
+    ]);
+    let gateway = Gateway::new(script).await;
+    let stream = gateway.chat(json!({"stream": true})).await;
+    assert!(stream.body.starts_with(": loading data: x\n\ndata: {"), "{}", stream.body);
+    assert_eq!(stream.events().last().map(String::as_str), Some("[DONE]"));
+    let whole = gateway.chat(json!({})).await.json();
+    assert_eq!(whole["choices"][0]["message"]["content"], "a");
+}

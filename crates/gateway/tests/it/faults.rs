@@ -38,6 +38,7 @@ pub(crate) async fn gateway(servers: &[(&str, &str)], change: impl FnOnce(&mut F
         first_byte: Duration::from_millis(400),
         between_chunks: Duration::from_millis(400),
         total: Duration::from_secs(2),
+        ..Timeouts::default()
     };
     let backend = |url: &str| HttpBackendConfig {
         url: Some(url.to_owned()),

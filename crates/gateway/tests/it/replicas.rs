@@ -33,7 +33,8 @@ async fn three() -> (Vec<FaultyServer>, Router) {
 
 async fn answer(router: Router, number: u32) -> bool {
     let text = format!("{number}: a question of its own");
-    let body = json!({"model": "m", "stream": number.is_multiple_of(2), "messages": [{"role": "user", "content": text}]});
+    let body =
+        json!({"model": "m", "stream": number.is_multiple_of(2), "messages": [{"role": "user", "content": text}]});
     let (status, body) = ask(&router, post("/v1/chat/completions", &body)).await;
     status == 200 && (body.contains("\"stop\"") || body.contains("[DONE]"))
 }

@@ -13,4 +13,5 @@
 mod answers;
 mod gateway;
 mod llama_server;
+mod ollama;
 mod vllm;

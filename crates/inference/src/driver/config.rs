@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::ollama::OllamaConfig;
 use crate::duration_text;
 use crate::route::Tier;
 
@@ -28,13 +29,16 @@ pub struct HttpBackendConfig {
     pub tier: Option<Tier>,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// Only with the dialect `ollama`.
+    #[serde(skip_serializing_if = "OllamaConfig::is_default")]
+    pub ollama: OllamaConfig,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
 }
 
-/// The server that speaks the OpenAI API, and with it what it does differently.
+/// What kind of server it is, and with it what it does differently from others of the OpenAI API.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dialect {
@@ -49,6 +53,8 @@ pub enum Dialect {
     OpenAi,
     /// LM Studio.
     LmStudio,
+    /// Ollama, by its native API.
+    Ollama,
     /// Anything else: only what everybody has is used.
     Generic,
     /// Found out from the server's list of models; until then, and when it can not be told, like
@@ -67,6 +73,7 @@ impl Dialect {
             Self::LlamaServer => "llama-server",
             Self::OpenAi => "openai",
             Self::LmStudio => "lm-studio",
+            Self::Ollama => "ollama",
             Self::Generic => "generic",
             Self::Auto => "auto",
         }
@@ -115,6 +122,10 @@ pub struct Timeouts {
     /// The whole answer.
     #[serde(with = "duration_text")]
     pub total: Duration,
+    /// To load a model into memory, where the server does that on demand and says so (Ollama); the
+    /// other limits begin behind it.
+    #[serde(with = "duration_text")]
+    pub load: Duration,
 }
 
 impl Default for Timeouts {
@@ -124,6 +135,7 @@ impl Default for Timeouts {
             first_byte: Duration::from_secs(300),
             between_chunks: Duration::from_secs(120),
             total: Duration::from_secs(3600),
+            load: Duration::from_secs(600),
         }
     }
 }
@@ -186,6 +198,7 @@ mod tests {
             ("llama-server", Dialect::LlamaServer),
             ("openai", Dialect::OpenAi),
             ("lm-studio", Dialect::LmStudio),
+            ("ollama", Dialect::Ollama),
             ("generic", Dialect::Generic),
             ("auto", Dialect::Auto),
         ] {

@@ -66,6 +66,22 @@ impl Connection {
         Ok(Opened { response, begin })
     }
 
+    /// Like [`Connection::open`] beside `/v1`, with a limit of its own for the head of the answer.
+    /// `phase` names what is waited for.
+    pub(super) async fn open_root(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        model: &str,
+        (phase, limit): (&'static str, Duration),
+    ) -> Result<Opened, Error> {
+        let begin = Instant::now();
+        let request = self.request(Method::POST, format!("{}/{path}", self.root)).json(body);
+        let response = self.within(limit, phase, request.send()).await?;
+        let response = self.accepted(response, model).await?;
+        Ok(Opened { response, begin })
+    }
+
     /// Like [`Connection::open`]; `None` when the server has no such route, or not for this model (404
     /// without a word about the model, 405, 501).
     pub(super) async fn open_if_there(

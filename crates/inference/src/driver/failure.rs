@@ -9,6 +9,15 @@ use crate::Error;
 /// Longest text of a server that is handed on.
 const MAX_MESSAGE: usize = 600;
 
+/// What servers without an error code say of a prompt that is too long.
+const CONTEXT_LENGTH_WORDS: [&str; 5] = [
+    "maximum context length",
+    "exceeds the available context size",
+    "exceeds the context length",
+    "exceeds maximum context length",
+    "longer than the context length",
+];
+
 /// An answer with another status than 200.
 #[derive(Debug)]
 pub(super) struct Refusal<'a> {
@@ -80,6 +89,11 @@ pub(super) fn read_envelope(body: &[u8]) -> ErrorObject {
     }
     let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |key: &str| value.get(key).and_then(serde_json::Value::as_str);
+    // Ollama hands on what its runner said, as text.
+    let inner = text("error").and_then(|inner| serde_json::from_str(inner).ok());
+    if let Some(ErrorBody { error }) = inner {
+        return error;
+    }
     let message = text("message").or_else(|| text("error")).or_else(|| text("detail"));
     ErrorObject {
         message: message.unwrap_or("it gave no usable reason").to_owned(),
@@ -92,8 +106,8 @@ pub(super) fn read_envelope(body: &[u8]) -> ErrorObject {
 fn is_context_length(object: &ErrorObject) -> bool {
     object.code.as_deref() == Some("context_length_exceeded")
         || object.kind == "exceed_context_size_error"
-        // vLLM has no code for it, only these words.
-        || object.message.contains("maximum context length")
+        // vLLM and Ollama have no code for it, only these words.
+        || CONTEXT_LENGTH_WORDS.iter().any(|words| object.message.contains(words))
 }
 
 fn is_unknown_model(object: &ErrorObject) -> bool {
@@ -139,6 +153,16 @@ mod tests {
                 ContextLength,
             ),
             (400, r#"{"error":{"message":"x","type":"exceed_context_size_error","code":400}}"#, ContextLength),
+            // Ollama: a text, which may hold what its runner said.
+            (
+                400,
+                r#"{"error":"{\"error\":{\"code\":400,\"message\":\"request (9 tokens) exceeds\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":9}}"}"#,
+                ContextLength,
+            ),
+            (400, r#"{"error":"the input length exceeds the context length"}"#, ContextLength),
+            (400, r#"{"error":"\"m\" does not support thinking"}"#, InvalidRequest),
+            (404, r#"{"error":"model 'm' not found"}"#, ModelNotFound),
+            (503, r#"{"error":"server busy, please try again.  maximum pending requests exceeded"}"#, Overloaded),
             (401, "", Unauthenticated),
             (403, "<html>", Unauthenticated),
             (

@@ -244,10 +244,7 @@ impl Backend for OpenAiBackend {
                 body.insert("model".to_owned(), model.into());
                 server.connection.post::<TokenCount>("chat/completions/input_tokens", &body).await
             }
-            dialect => {
-                let message = format!("servers of the kind '{}' have no route to count tokens", dialect.as_str());
-                Err(Error::upstream(self.name(), message))
-            }
+            _ => Err(unsupported(self.name(), &request.model, "can not count tokens")),
         };
         counted.map(|answer| answer.count)
     }
@@ -267,7 +264,7 @@ impl Backend for OpenAiBackend {
                 let version = timeout(HEALTH_LIMIT, server.version()).await.ok().flatten();
                 // Asked again, because a server is well before anybody knows it.
                 let capabilities = Some(self.capabilities()).filter(|found| found.server.is_some());
-                return BackendHealth { reachable: true, latency, version, message: None, capabilities };
+                return BackendHealth { reachable: true, latency, version, capabilities, ..BackendHealth::default() };
             }
         };
         BackendHealth::unreachable(unreachable)

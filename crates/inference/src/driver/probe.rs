@@ -58,7 +58,8 @@ pub(super) async fn capabilities(
         Dialect::LlamaServer => llama_server(connection, props).await,
         Dialect::OpenAi => openai(),
         Dialect::LmStudio => lm_studio(),
-        Dialect::Generic | Dialect::Auto => Capabilities::default(),
+        // Ollama has a driver of its own.
+        Dialect::Ollama | Dialect::Generic | Dialect::Auto => Capabilities::default(),
     }
 }
 

@@ -54,12 +54,17 @@ async fn start(dispatch: &mut Dispatch, request: &Request) -> Result<Answered<Ev
             if !hedged {
                 return Ok(events);
             }
-            // Which of two answers first is known with the first event only.
-            match events.next().await {
-                Some(Ok(event)) => Ok(Box::pin(stream::iter([Ok(event)]).chain(events)) as EventStream),
-                Some(Err(error)) => Err(error),
-                None => Err(Error::upstream(member.name(), "its answer was empty")),
+            // Which of two answers first is known with the first event only; progress is none.
+            let mut shown = Vec::new();
+            while let Some(item) = events.next().await {
+                let event = item?;
+                let begins = !matches!(event, Event::Progress(_));
+                shown.push(Ok(event));
+                if begins {
+                    return Ok(Box::pin(stream::iter(shown).chain(events)) as EventStream);
+                }
             }
+            Err(Error::upstream(member.name(), "its answer was empty"))
         };
         within(&limits, begun, false, member.name(), starting).await?
     };
@@ -83,7 +88,7 @@ struct Held {
     dispatch: Dispatch,
     request: Request,
     answered: Answered<EventStream>,
-    /// Something has been handed out.
+    /// Something of the answer has been handed out.
     begun: bool,
     over: bool,
 }
@@ -100,7 +105,8 @@ impl Held {
             let item = within(&limits, self.dispatch.begun, self.begun, &backend, next).await;
             let error = match item {
                 Ok(Some(Ok(event))) => {
-                    if !self.begun {
+                    // A model that is being loaded may still fail to be.
+                    if !self.begun && !matches!(event, Event::Progress(_)) {
                         self.begun = true;
                         self.answered.ticket.answered();
                     }

@@ -24,7 +24,9 @@ pub enum Verdict {
 pub fn verdict(error: &Error) -> Verdict {
     match error {
         // Another replica may have the model, or a key that fits.
-        Error::ModelNotFound { .. } | Error::Unauthenticated { .. } => Verdict::Elsewhere,
+        Error::ModelNotFound { .. } | Error::ModelNotPulled { .. } | Error::Unauthenticated { .. } => {
+            Verdict::Elsewhere
+        }
         // It has not even been heard.
         Error::Timeout { phase: "connect", .. } => Verdict::Again,
         // It may still be at work: not twice on the same one.
@@ -65,6 +67,7 @@ mod tests {
             (Error::Cancelled, Verdict::Final),
             (Error::Internal, Verdict::Final),
             (Error::ModelNotFound { model: "x".to_owned(), nearest: Vec::new() }, Verdict::Elsewhere),
+            (Error::ModelNotPulled { backend: backend(), model: "x".to_owned() }, Verdict::Elsewhere),
             (Error::Unauthenticated { backend: backend() }, Verdict::Elsewhere),
             (Error::Timeout { backend: backend(), phase: "first byte", after }, Verdict::Elsewhere),
             (Error::Timeout { backend: backend(), phase: "connect", after }, Verdict::Again),

@@ -58,6 +58,25 @@ fn names_lead_to_models() {
 }
 
 #[test]
+fn the_tag_that_every_model_of_ollama_has_may_be_left_out() {
+    let mut fleet = fleet();
+    fleet.models.push(model("smol:latest", "ollama", None, ModelState::Ready));
+    fleet.models.push(model("smol:1b", "ollama", None, ModelState::Ready));
+    for (requested, public_name) in [
+        ("smol", Some("smol:latest")),
+        ("smol:latest", Some("smol:latest")),
+        ("ollama/smol", Some("smol:latest")),
+        ("smol:1b", Some("smol:1b")),
+        ("tiny:latest", Some("tiny")),
+        ("smol:2b", None),
+        ("latest", None),
+    ] {
+        let found = route(requested, None, &fleet);
+        assert_eq!(found.as_ref().ok().map(|route| route.first().public_name.as_str()), public_name, "{requested}");
+    }
+}
+
+#[test]
 fn one_model_answers_to_every_tier_even_when_it_failed() {
     let only = Snapshot { models: vec![model("only", "only", None, failed())], ..Snapshot::default() };
     for name in ["only", "small", "main", "auto"] {

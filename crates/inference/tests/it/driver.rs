@@ -254,7 +254,7 @@ async fn dropping_the_request_reaches_the_server() {
 async fn every_phase_has_its_limit() {
     let long = Duration::from_secs(3600);
     let short = Duration::from_millis(50);
-    let limits = Timeouts { connect: long, first_byte: long, between_chunks: long, total: long };
+    let limits = Timeouts { connect: long, first_byte: long, between_chunks: long, total: long, load: long };
     let hang = Answer::events(&[]).then(Then::Hang);
     let after_one = Answer::events(&[DELTA]).then(Then::Hang);
     let late = Answer { delay: long, ..whole() };

@@ -66,7 +66,7 @@ async fn ask(
                     output_tokens: counts.completion_tokens,
                 };
             }
-            Event::Delta(_) | Event::Finish { .. } => {}
+            Event::Delta(_) | Event::Finish { .. } | Event::Progress(_) => {}
         }
     }
     Ok(verdict.map(|verdict| (verdict, usage)))

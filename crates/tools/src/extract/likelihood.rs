@@ -287,5 +287,5 @@ async fn tokens(model: &Model, text: &str) -> Result<u32, ToolError> {
         n: None,
         extra: Map::new(),
     };
-    Ok(model.backend.count_tokens(&request).await?)
+    Ok(model.count_tokens(&request).await?)
 }

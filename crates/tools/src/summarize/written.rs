@@ -88,7 +88,7 @@ async fn parts(sentences: &[String], call: &Call) -> Result<Vec<String>, ToolErr
         n: None,
         extra: serde_json::Map::new(),
     };
-    let tokens = model.backend.count_tokens(&request).await?.max(1);
+    let tokens = model.count_tokens(&request).await?.max(1);
     let number = tokens.div_ceil(PART) as usize;
     let most = text.len().div_ceil(number).max(1);
     let mut parts: Vec<String> = Vec::new();

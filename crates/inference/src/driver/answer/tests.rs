@@ -117,6 +117,7 @@ proptest! {
                     finished.push(*index);
                 }
                 Event::Usage(_) => prop_assert_eq!(position + 1, events.len()),
+                Event::Progress(_) => prop_assert!(false, "no server of this kind tells of progress"),
             }
         }
         prop_assert_eq!(finished.len(), 2);
