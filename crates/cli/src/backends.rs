@@ -14,9 +14,7 @@ pub mod talk;
 pub mod trial;
 pub mod window;
 
-use std::sync::Arc;
-
-use lla_inference::{Backend, BuildError, HttpBackendConfig, OpenAiBackend};
+use lla_inference::HttpBackendConfig;
 
 use crate::args::{BackendTestArgs, BackendsCommand};
 use crate::config::{Config, process};
@@ -69,11 +67,6 @@ fn find<'a>(config: &'a Config, name: &str) -> Result<&'a HttpBackendConfig, Fai
         Some(_) => failure.hint("lla backends list shows what there is"),
         None => failure.hint("lla init finds the servers of this machine"),
     })
-}
-
-/// The driver for a server, as the gateway makes it.
-fn open(name: &str, config: &HttpBackendConfig) -> Result<Arc<dyn Backend>, BuildError> {
-    Ok(Arc::new(OpenAiBackend::new(name, config)?))
 }
 
 /// Where a server is, for people: no query, in which some put keys.

@@ -9,6 +9,7 @@
 
 mod adapters;
 mod answer;
+mod auto;
 mod config;
 mod connection;
 mod failure;
@@ -31,8 +32,12 @@ use crate::Backend;
 /// When the configuration names no place, a wrong one, options of another kind of server, or the
 /// client can not be made.
 pub fn open(name: &str, config: &HttpBackendConfig) -> Result<Arc<dyn Backend>, BuildError> {
-    if config.dialect == Dialect::Ollama {
-        return Ok(Arc::new(OllamaBackend::new(name, config)?));
+    match config.dialect {
+        Dialect::Ollama => return Ok(Arc::new(OllamaBackend::new(name, config)?)),
+        // Options for Ollama say what it is.
+        Dialect::Auto if !config.ollama.is_default() => return Ok(Arc::new(OllamaBackend::new(name, config)?)),
+        Dialect::Auto => return Ok(Arc::new(auto::AutoBackend::new(name, config)?)),
+        _ => {}
     }
     if !config.ollama.is_default() {
         let message = "is only for servers with dialect = \"ollama\"".to_owned();

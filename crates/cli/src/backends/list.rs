@@ -1,10 +1,11 @@
 //! All servers of the configuration at once: who answers, and with what.
 
 use futures_util::future::join_all;
+use lla_inference::driver::open;
 use lla_inference::{BackendHealth, HttpBackendConfig};
 use serde::Serialize;
 
-use super::{open, place};
+use super::place;
 use crate::config::Config;
 use crate::table::Table;
 

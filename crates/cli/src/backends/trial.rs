@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use lla_inference::driver::open;
 use lla_inference::{Backend, HttpBackendConfig, ModelInfo};
 use serde::Serialize;
 use serde_json::json;
 
 use super::finding::{Finding, Works};
 use super::talk::{Said, ask, question};
-use super::{abort, chat, form, open, place, powers, window};
+use super::{abort, chat, form, place, powers, window};
 use crate::args::BackendTestArgs;
 use crate::failure::{Exit, Failure, OrFail as _, Outcome};
 use crate::init::tiers;

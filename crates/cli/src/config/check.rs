@@ -162,6 +162,7 @@ fn check_backend(name: &str, backend: &HttpBackendConfig) -> Vec<Problem> {
     found.positive("timeouts.connect", Some(timeouts.connect));
     found.positive("timeouts.first_byte", Some(timeouts.first_byte));
     found.positive("timeouts.between_chunks", Some(timeouts.between_chunks));
+    found.positive("timeouts.load", Some(timeouts.load));
     found.positive("timeouts.total", Some(timeouts.total));
     found.problems
 }

@@ -70,16 +70,17 @@ fn name(server: &Found, taken: &mut BTreeSet<String>) -> String {
     name
 }
 
-/// The word of the configuration for a kind; `generic` also for a kind that this build has no driver for.
+/// The word of the configuration for a kind.
 fn dialect(kind: Kind) -> &'static str {
-    let word = match kind {
-        Kind::Ollama => "ollama",
-        Kind::Vllm => "vllm",
-        Kind::LlamaServer => "llama-server",
-        Kind::Engine => "lla-engine",
-        Kind::LmStudio | Kind::Generic | Kind::Gateway => "generic",
+    let dialect = match kind {
+        Kind::Ollama => Dialect::Ollama,
+        Kind::Vllm => Dialect::Vllm,
+        Kind::LlamaServer => Dialect::LlamaServer,
+        Kind::Engine => return "lla-engine",
+        Kind::LmStudio => Dialect::LmStudio,
+        Kind::Generic | Kind::Gateway => Dialect::Generic,
     };
-    if serde_json::from_value::<Dialect>(word.into()).is_ok() { word } else { "generic" }
+    dialect.as_str()
 }
 
 /// The sections of one server: one for each tier that a model of it serves, and one for the rest. A tier

@@ -35,11 +35,12 @@ use self::core::Core;
 use self::estimate::Tokens;
 use self::names::{same, short};
 use self::window::Need;
-use super::config::{BuildError, HttpBackendConfig};
+use super::config::{BuildError, Dialect, HttpBackendConfig};
 use super::connection::Connection;
 use crate::backend::unsupported;
 use crate::{
-    Backend, BackendHealth, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream, ModelInfo,
+    Backend, BackendHealth, Capabilities, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream,
+    ModelInfo, Support,
 };
 
 /// A health check gives up after this.
@@ -72,6 +73,21 @@ impl OllamaBackend {
         });
         let core = Core::new(Connection::new(name, &config)?, config.ollama);
         Ok(Self { core: Arc::new(core), models: config.models })
+    }
+
+    /// Whether the server is an Ollama: it has a version and a list of models where no other server has both.
+    ///
+    /// # Errors
+    /// When it does not answer at all.
+    pub(super) async fn is_one(&self) -> Result<bool, Error> {
+        let answers = |asked: Result<(), Error>| match asked {
+            Ok(()) => Ok(true),
+            Err(error @ (Error::Unavailable { .. } | Error::Timeout { .. } | Error::Overloaded { .. })) => Err(error),
+            Err(_) => Ok(false),
+        };
+        let connection = &self.core.connection;
+        Ok(answers(self.version().await.map(drop))?
+            && answers(connection.get_root::<ModelList>("api/tags").await.map(drop))?)
     }
 
     /// What is told of a listed model; its window is asked for once.
@@ -182,6 +198,12 @@ impl Backend for OllamaBackend {
         Err(unsupported(self.name(), &request.model, "can not count tokens"))
     }
 
+    fn capabilities(&self) -> Capabilities {
+        let server = Some(Dialect::Ollama.as_str());
+        // The rest depends on the model and on the version.
+        Capabilities { server, token_counts: Support::No, metrics: Support::No, ..Capabilities::default() }
+    }
+
     async fn health(&self) -> BackendHealth {
         let begin = Instant::now();
         let version = match timeout(HEALTH_LIMIT, self.version()).await {
@@ -191,6 +213,13 @@ impl Backend for OllamaBackend {
         };
         let latency = Some(begin.elapsed());
         let loaded = timeout(HEALTH_LIMIT, self.core.loaded()).await.ok().and_then(Result::ok);
-        BackendHealth { reachable: true, latency, version: Some(version), loaded, ..BackendHealth::default() }
+        BackendHealth {
+            reachable: true,
+            latency,
+            version: Some(version),
+            loaded,
+            capabilities: Some(self.capabilities()),
+            message: None,
+        }
     }
 }

@@ -431,3 +431,23 @@ fn options_of_ollama_are_for_ollama() {
     let error = lla_inference::driver::open("a", &config(Dialect::Ollama, tiny)).err().expect("refused");
     assert!(error.to_string().starts_with("backends.a.ollama.max_context: "), "{error}");
 }
+
+#[tokio::test]
+async fn an_ollama_is_recognised_where_nobody_says_what_it_is() {
+    let server = warm(Script::default()).await;
+    let unsaid = HttpBackendConfig { url: Some(format!("{}/v1", server.url)), ..HttpBackendConfig::default() };
+    let backend = lla_inference::driver::open("local", &unsaid).expect("backend");
+    collect(backend.chat(chat(json!({}))).await.expect("accepted")).await.expect("answered");
+    let posted = server.posted("chat");
+    assert!(posted[0]["options"]["num_ctx"].is_u64(), "{posted:?}");
+    assert_eq!(backend.capabilities().server, Some("ollama"));
+
+    // Another server, and one that is away.
+    let other = crate::fake_server::FakeServer::start(crate::fake_server::Answer::events(&[])).await;
+    for url in [other.url.as_str(), "http://127.0.0.1:1"] {
+        let config = HttpBackendConfig { url: Some(url.to_owned()), ..HttpBackendConfig::default() };
+        let backend = lla_inference::driver::open("other", &config).expect("backend");
+        assert_eq!(backend.models().await.is_ok(), url == other.url);
+        assert_ne!(backend.capabilities().server, Some("ollama"));
+    }
+}
