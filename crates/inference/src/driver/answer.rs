@@ -201,17 +201,17 @@ impl Assembly {
         Ok(())
     }
 
-    fn take_choice(&mut self, choice: Choice) -> Result<(), Error> {
+    fn take_choice(&mut self, mut choice: Choice) -> Result<(), Error> {
         let index = choice.index;
         if usize::try_from(index).is_ok_and(|index| index >= self.expected.choices) {
             return Err(self.broken(&format!("it answered with a choice {index} that was not asked for")));
         }
-        let delta = delta_of(&choice);
-        let says_something = !delta.text.is_empty() || delta.logprobs.is_some() || !delta.extra.is_empty();
-        if says_something && self.finished.contains(&index) {
+        let delta = delta_of(&mut choice);
+        let is_news = !delta.text.is_empty() || delta.logprobs.is_some() || !delta.extra.is_empty();
+        if is_news && self.finished.contains(&index) {
             return Err(self.broken(&format!("it went on with choice {index} after its end")));
         }
-        if says_something {
+        if is_news {
             self.ready.push_back(Event::Delta(delta));
         }
         if let Some(word) = choice.finish_reason {
@@ -236,19 +236,19 @@ impl Assembly {
     }
 }
 
-/// What a choice adds. The role is known, and empty parts say nothing.
-fn delta_of(choice: &Choice) -> Delta {
-    let (text, extra) = match (&choice.delta, &choice.text) {
-        (Some(delta), _) => (delta.content.clone().unwrap_or_default(), meaningful(&delta.rest)),
-        (None, text) => (text.clone().unwrap_or_default(), Map::new()),
+/// Takes out what a choice adds. The role is known, and empty parts say nothing.
+fn delta_of(choice: &mut Choice) -> Delta {
+    let (text, mut extra) = match choice.delta.take() {
+        Some(delta) => (delta.content, delta.rest),
+        None => (choice.text.take(), Map::new()),
     };
-    let logprobs = choice.logprobs.clone().filter(|logprobs| !logprobs.is_null());
-    Delta { index: choice.index, text, logprobs, extra }
+    extra.retain(|_, value| says_something(value));
+    let logprobs = choice.logprobs.take().filter(|logprobs| !logprobs.is_null());
+    Delta { index: choice.index, text: text.unwrap_or_default(), logprobs, extra }
 }
 
-fn meaningful(rest: &Map<String, Value>) -> Map<String, Value> {
-    let says_something = |value: &Value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty());
-    rest.iter().filter(|(_, value)| says_something(value)).map(|(key, value)| (key.clone(), value.clone())).collect()
+fn says_something(value: &Value) -> bool {
+    !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())
 }
 
 /// The reasons of the API and the spellings of some servers. `None` (vLLM's `abort`, `error`): the
