@@ -38,6 +38,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
+use tokio::runtime::Builder;
 
 use args::{Cli, Command};
 use failure::{Exit, OrFail as _, Outcome};
@@ -90,12 +91,22 @@ fn dispatch(command: Command) -> Outcome {
     }
 }
 
+/// Most threads that serve requests: each answers ten thousand a second and more.
+const MOST_WORKERS: usize = 4;
+
+/// Threads for requests: half of the cores. What is done here is moving bytes; the cores are for models.
+/// Threads that have little to do wake each other at nearly every read, which costs more than the request.
+fn workers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (cores / 2).clamp(1, MOST_WORKERS)
+}
+
 /// Runs a command that does I/O. The process's TLS provider is chosen here, once: `ring` needs no C
 /// library and no build tools of its own.
 fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
     // An error means that one is installed already, which only a test can have done.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().or_fail(Exit::Bug)?;
+    let runtime = Builder::new_multi_thread().worker_threads(workers()).enable_all().build().or_fail(Exit::Bug)?;
     let outcome = runtime.block_on(command);
     // A blocked read of standard input (`lla chat`) must not hold up the end.
     runtime.shutdown_background();

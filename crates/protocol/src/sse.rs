@@ -22,10 +22,23 @@ pub fn comment(text: &str) -> String {
 /// When `payload` can not be written as JSON (a map with keys that are not strings).
 pub fn event(payload: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut buffer = Vec::with_capacity(256);
-    buffer.extend_from_slice(b"data: ");
-    serde_json::to_writer(&mut buffer, payload)?;
-    buffer.extend_from_slice(b"\n\n");
+    append_event(payload, &mut buffer)?;
     Ok(buffer)
+}
+
+/// Like [`event`], at the end of a buffer.
+///
+/// # Errors
+/// Like [`event`]; the buffer is then as it was.
+pub fn append_event(payload: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    let before = buffer.len();
+    buffer.extend_from_slice(b"data: ");
+    if let Err(error) = serde_json::to_writer(&mut *buffer, payload) {
+        buffer.truncate(before);
+        return Err(error);
+    }
+    buffer.extend_from_slice(b"\n\n");
+    Ok(())
 }
 
 /// An upstream sent a line or event longer than the limit.
@@ -62,22 +75,45 @@ impl Decoder {
     /// # Errors
     /// When an event grows over the limit; the stream can not be read further.
     pub fn push(&mut self, chunk: &[u8], mut sink: impl FnMut(Vec<u8>)) -> Result<(), EventTooLong> {
-        for &byte in chunk {
-            let ends_pair = std::mem::replace(&mut self.after_cr, byte == b'\r') && byte == b'\n';
-            match byte {
-                b'\n' if ends_pair => {}
-                b'\n' | b'\r' => {
-                    if let Some(data) = self.end_line() {
-                        sink(data);
-                    }
-                }
-                _ => {
-                    if self.line.len() + self.data.len() >= self.limit {
-                        return Err(EventTooLong { limit: self.limit });
-                    }
-                    self.line.push(byte);
-                }
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let mut left = chunk;
+        if std::mem::take(&mut self.after_cr) {
+            left = left.strip_prefix(b"\n").unwrap_or(left);
+        }
+        while let Some(end) = memchr::memchr2(b'\n', b'\r', left) {
+            let (line, rest) = left.split_at(end);
+            self.check_room(line.len())?;
+            let data = if self.line.is_empty() {
+                self.end_line(line)
+            } else {
+                // A line that came in pieces: only those are copied together.
+                let mut whole = std::mem::take(&mut self.line);
+                whole.extend_from_slice(line);
+                self.end_line(&whole)
+            };
+            if let Some(data) = data {
+                sink(data);
             }
+            left = match rest {
+                [b'\r', b'\n', after @ ..] => after,
+                [b'\r'] => {
+                    self.after_cr = true;
+                    &[]
+                }
+                [_, after @ ..] => after,
+                [] => &[],
+            };
+        }
+        self.check_room(left.len())?;
+        self.line.extend_from_slice(left);
+        Ok(())
+    }
+
+    fn check_room(&self, more: usize) -> Result<(), EventTooLong> {
+        if self.line.len() + self.data.len() + more > self.limit {
+            return Err(EventTooLong { limit: self.limit });
         }
         Ok(())
     }
@@ -88,8 +124,7 @@ impl Decoder {
         self.has_data || !self.line.is_empty()
     }
 
-    fn end_line(&mut self) -> Option<Vec<u8>> {
-        let line = std::mem::take(&mut self.line);
+    fn end_line(&mut self, line: &[u8]) -> Option<Vec<u8>> {
         if line.is_empty() {
             let complete = std::mem::take(&mut self.has_data);
             return complete.then(|| std::mem::take(&mut self.data));
@@ -136,6 +171,18 @@ mod tests {
     fn refuses_an_event_without_end() {
         let mut decoder = Decoder::new(64);
         assert_eq!(decoder.push(&[b'x'; 100], |_| ()), Err(EventTooLong { limit: 64 }));
+        // However it comes: in pieces, or over several lines of one event.
+        let mut decoder = Decoder::new(64);
+        assert_eq!(decoder.push(&[b'x'; 64], |_| ()), Ok(()));
+        assert_eq!(decoder.push(b"x", |_| ()), Err(EventTooLong { limit: 64 }));
+        let mut decoder = Decoder::new(64);
+        let line = format!("data: {}\n", "x".repeat(40));
+        assert_eq!(decoder.push(line.as_bytes(), |_| ()), Ok(()));
+        assert_eq!(decoder.push(line.as_bytes(), |_| ()), Err(EventTooLong { limit: 64 }));
+        let mut decoder = Decoder::new(64);
+        let mut events = 0;
+        assert_eq!(decoder.push(format!("{line}\n").repeat(9).as_bytes(), |_| events += 1), Ok(()));
+        assert_eq!(events, 9);
     }
 
     proptest! {

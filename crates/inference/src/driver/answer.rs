@@ -211,22 +211,23 @@ impl Assembly {
         Ok(())
     }
 
-    fn take_choice(&mut self, choice: Choice) -> Result<(), Error> {
+    fn take_choice(&mut self, mut choice: Choice) -> Result<(), Error> {
         let index = choice.index;
         if usize::try_from(index).is_ok_and(|index| index >= self.expected.choices) {
             return Err(self.broken(&format!("it answered with a choice {index} that was not asked for")));
         }
-        let mut delta = delta_of(&choice);
-        if let Some(text) = &choice.text {
+        let is_text = choice.text.is_some();
+        let mut delta = delta_of(&mut choice);
+        if is_text {
             let offset = self.written.entry(index).or_default();
             delta.logprobs = delta.logprobs.map(|logprobs| shapes::completion_logprobs(logprobs, *offset));
-            *offset += text.chars().count();
+            *offset += delta.text.chars().count();
         }
-        let says_something = !delta.text.is_empty() || delta.logprobs.is_some() || !delta.extra.is_empty();
-        if says_something && self.finished.contains(&index) {
+        let is_news = !delta.text.is_empty() || delta.logprobs.is_some() || !delta.extra.is_empty();
+        if is_news && self.finished.contains(&index) {
             return Err(self.broken(&format!("it went on with choice {index} after its end")));
         }
-        if says_something {
+        if is_news {
             self.ready.push_back(Event::Delta(delta));
         }
         if let Some(word) = choice.finish_reason {
@@ -251,22 +252,20 @@ impl Assembly {
     }
 }
 
-/// What a choice adds. The role is known, and empty parts say nothing.
-fn delta_of(choice: &Choice) -> Delta {
-    let (text, extra) = match (&choice.delta, &choice.text) {
-        (Some(delta), _) => (delta.content.clone().unwrap_or_default(), meaningful(&delta.rest)),
-        (None, text) => (text.clone().unwrap_or_default(), Map::new()),
+/// Takes out what a choice adds. The role is known, and empty parts say nothing.
+fn delta_of(choice: &mut Choice) -> Delta {
+    let (text, mut extra) = match choice.delta.take() {
+        Some(delta) => (delta.content, delta.rest),
+        None => (choice.text.take(), Map::new()),
     };
-    let logprobs = choice.logprobs.clone().filter(|logprobs| !logprobs.is_null());
-    Delta { index: choice.index, text, logprobs, extra }
+    extra.retain(|_, value| says_something(value));
+    shapes::name_reasoning(&mut extra);
+    let logprobs = choice.logprobs.take().filter(|logprobs| !logprobs.is_null());
+    Delta { index: choice.index, text: text.unwrap_or_default(), logprobs, extra }
 }
 
-fn meaningful(rest: &Map<String, Value>) -> Map<String, Value> {
-    let says_something = |value: &Value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty());
-    let said = rest.iter().filter(|(_, value)| says_something(value));
-    let mut parts = said.map(|(key, value)| (key.clone(), value.clone())).collect();
-    shapes::name_reasoning(&mut parts);
-    parts
+fn says_something(value: &Value) -> bool {
+    !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty())
 }
 
 /// The reasons of the API and the spellings of some servers. `None` (vLLM's `abort`, `error`): the

@@ -31,10 +31,10 @@ pub(super) struct Connection {
     pub(super) name: String,
     pub(super) timeouts: Timeouts,
     client: Client,
-    /// Without a slash at the end: `http://host/v1`.
-    api: String,
+    /// What the API stands under: `http://host/v1`.
+    api: Url,
     /// What `/health` and `/tokenize` stand under: `http://host`.
-    root: String,
+    root: Url,
     key: Option<SecretString>,
 }
 
@@ -49,6 +49,8 @@ impl Connection {
             (Some(_), Some(_)) => return Err(field("socket", "can not stand beside 'url'".to_owned())),
         };
         let (root, api) = bases(&url);
+        let reparse = |text: &str| parse_url(text).map_err(|message| field("url", message));
+        let (root, api) = (reparse(&root)?, reparse(&api)?);
         let client = client(&url, config)
             .map_err(|error| BuildError::Client { backend: name.to_owned(), message: innermost(&error) })?;
         let key = config.api_key.clone();
@@ -60,7 +62,7 @@ impl Connection {
     pub(super) async fn open(&self, path: &str, body: &impl Serialize, model: &str) -> Result<Opened, Error> {
         let begin = Instant::now();
         let first_byte = self.timeouts.first_byte.min(self.timeouts.total);
-        let request = self.request(Method::POST, format!("{}/{path}", self.api)).json(body);
+        let request = self.request(Method::POST, beneath(&self.api, path)).json(body);
         let response = self.within(first_byte, "first byte", request.send()).await?;
         let response = self.accepted(response, model).await?;
         Ok(Opened { response, begin })
@@ -92,7 +94,7 @@ impl Connection {
     ) -> Result<Option<Opened>, Error> {
         let begin = Instant::now();
         let first_byte = self.timeouts.first_byte.min(self.timeouts.total);
-        let request = self.request(Method::POST, format!("{}/{path}", self.api)).json(body);
+        let request = self.request(Method::POST, beneath(&self.api, path)).json(body);
         let response = self.within(first_byte, "first byte", request.send()).await?;
         if matches!(response.status().as_u16(), 404 | 405 | 501) {
             return Ok(None);
@@ -103,12 +105,12 @@ impl Connection {
 
     /// Asks something short under `/v1`.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        self.short(self.request(Method::GET, format!("{}/{path}", self.api))).await
+        self.short(self.request(Method::GET, beneath(&self.api, path))).await
     }
 
     /// Asks something short beside `/v1`.
     pub(super) async fn get_root<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
-        self.short(self.request(Method::GET, format!("{}/{path}", self.root))).await
+        self.short(self.request(Method::GET, beneath(&self.root, path))).await
     }
 
     /// Like [`Connection::get_root`]; `None` when the server has no such route (404, 405, 501, and 400 of a
@@ -148,7 +150,7 @@ impl Connection {
 
     /// Posts something short beside `/v1`.
     pub(super) async fn post_root<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
-        self.short(self.request(Method::POST, format!("{}/{path}", self.root)).json(body)).await
+        self.short(self.request(Method::POST, beneath(&self.root, path)).json(body)).await
     }
 
     /// Posts something beside `/v1` that may take as long as an answer. `model` is what a 404 is about.
@@ -158,7 +160,7 @@ impl Connection {
         body: &impl Serialize,
         model: &str,
     ) -> Result<T, Error> {
-        let request = self.request(Method::POST, format!("{}/{path}", self.root)).json(body);
+        let request = self.request(Method::POST, beneath(&self.root, path)).json(body);
         let first_byte = self.timeouts.first_byte.min(self.timeouts.total);
         let response = self.within(first_byte, "first byte", request.send()).await?;
         let response = self.accepted(response, model).await?;
@@ -169,7 +171,7 @@ impl Connection {
 
     /// Whether `GET /health` is answered with 200; its body does not matter.
     pub(super) async fn is_well(&self) -> Result<(), Error> {
-        let request = self.request(Method::GET, format!("{}/health", self.root));
+        let request = self.request(Method::GET, beneath(&self.root, "health"));
         let response = self.within(SHORT, "total", request.send()).await?;
         self.accepted(response, "").await.map(drop)
     }
@@ -208,7 +210,7 @@ impl Connection {
         Error::Unavailable { backend: self.name.clone(), message, retry_after: None }
     }
 
-    fn request(&self, method: Method, url: String) -> RequestBuilder {
+    fn request(&self, method: Method, url: Url) -> RequestBuilder {
         let request = self.client.request(method, url);
         match &self.key {
             Some(key) => request.bearer_auth(key.expose_secret()),
@@ -294,6 +296,14 @@ fn bases(url: &Url) -> (String, String) {
     (root.to_owned(), whole.clone())
 }
 
+/// `path` beneath `base`, without parsing a whole address again for every request.
+fn beneath(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    let path = format!("{}/{path}", base.path().trim_end_matches('/'));
+    url.set_path(&path);
+    url
+}
+
 fn client(url: &Url, config: &HttpBackendConfig) -> reqwest::Result<Client> {
     // `reqwest` panics without a provider. A program that has chosen one keeps it; losing the race
     // to install one means that there is one.
@@ -356,6 +366,10 @@ mod tests {
         ] {
             let url = parse_url(written).expect(written);
             assert_eq!(bases(&url), (root.to_owned(), api.to_owned()), "{written}");
+            let models = beneath(&parse_url(api).expect(api), "models");
+            assert_eq!(models.as_str(), format!("{api}/models"), "{written}");
+            let health = beneath(&parse_url(root).expect(root), "health");
+            assert_eq!(health.as_str(), format!("{root}/health"), "{written}");
         }
         for wrong in ["h:8000", "ftp://h", "", "http://"] {
             assert!(parse_url(wrong).is_err(), "{wrong}");

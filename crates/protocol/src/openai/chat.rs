@@ -1,6 +1,9 @@
 //! `POST /v1/chat/completions`: request, answer, stream chunk.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::{FinishReason, Logprobs, Message, Sampling, StreamOptions, Usage, harmless};
@@ -193,15 +196,55 @@ pub struct ChatChunkChoice {
 }
 
 /// What one chunk adds to a message.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ChatDelta {
     /// Only in the first chunk of a choice.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// Text to append.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
     /// Tool-call deltas, `reasoning_content`, `refusal`.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+/// By hand: every token of every answer comes by here, and `flatten` reads an object twice.
+impl<'de> Deserialize<'de> for ChatDelta {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(field_identifier, rename_all = "lowercase")]
+        enum Name {
+            Role,
+            Content,
+            Other(String),
+        }
+
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = ChatDelta;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("the delta of a message")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ChatDelta, A::Error> {
+                let mut delta = ChatDelta::default();
+                while let Some(name) = map.next_key()? {
+                    match name {
+                        Name::Role => delta.role = map.next_value()?,
+                        Name::Content => delta.content = map.next_value()?,
+                        Name::Other(name) => {
+                            let value = map.next_value()?;
+                            delta.rest.insert(name, value);
+                        }
+                    }
+                }
+                Ok(delta)
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
 }
