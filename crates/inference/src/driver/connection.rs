@@ -78,7 +78,7 @@ impl Connection {
         (phase, limit): (&'static str, Duration),
     ) -> Result<Opened, Error> {
         let begin = Instant::now();
-        let request = self.request(Method::POST, format!("{}/{path}", self.root)).json(body);
+        let request = self.request(Method::POST, beneath(&self.root, path)).json(body);
         let response = self.within(limit, phase, request.send()).await?;
         let response = self.accepted(response, model).await?;
         Ok(Opened { response, begin })
@@ -116,7 +116,7 @@ impl Connection {
     /// Like [`Connection::get_root`]; `None` when the server has no such route (404, 405, 501, and 400 of a
     /// `llama-server` that manages several models).
     pub(super) async fn get_root_if_there<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, Error> {
-        let request = self.request(Method::GET, format!("{}/{path}", self.root));
+        let request = self.request(Method::GET, beneath(&self.root, path));
         let response = self.within(SHORT, "total", request.send()).await?;
         if matches!(response.status().as_u16(), 400 | 404 | 405 | 501) {
             return Ok(None);
@@ -129,7 +129,7 @@ impl Connection {
 
     /// The status of a route beside `/v1`; `None`: no answer. For finding out what a server has.
     pub(super) async fn probe_get(&self, path: &str) -> Option<u16> {
-        let request = self.request(Method::GET, format!("{}/{path}", self.root));
+        let request = self.request(Method::GET, beneath(&self.root, path));
         let response = self.within(SHORT, "total", request.send()).await.ok()?;
         Some(response.status().as_u16())
     }
@@ -137,7 +137,7 @@ impl Connection {
     /// Status and body of a short answer under `/v1`, whatever they are; `None`: no answer. For finding out what a
     /// server has.
     pub(super) async fn probe_post(&self, path: &str, body: &impl Serialize) -> Option<(u16, Vec<u8>)> {
-        let request = self.request(Method::POST, format!("{}/{path}", self.api)).json(body);
+        let request = self.request(Method::POST, beneath(&self.api, path)).json(body);
         let response = self.within(SHORT, "total", request.send()).await.ok()?;
         let status = response.status().as_u16();
         Some((status, self.read_all(response, SHORT).await.ok()?))
@@ -145,7 +145,7 @@ impl Connection {
 
     /// Posts something short under `/v1`.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Error> {
-        self.short(self.request(Method::POST, format!("{}/{path}", self.api)).json(body)).await
+        self.short(self.request(Method::POST, beneath(&self.api, path)).json(body)).await
     }
 
     /// Posts something short beside `/v1`.
