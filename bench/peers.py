@@ -97,7 +97,7 @@ http {{
     return Server("nginx", command, f"http://127.0.0.1:{port}", folder / "nginx.log").wait_ready("/health")
 
 
-def litellm(binary, upstream, folder, models):
+def litellm(binary, upstream, folder, models, key):
     port = free_port()
     config = folder / "litellm.yaml"
     entry = """  - model_name: {name}
@@ -108,7 +108,7 @@ def litellm(binary, upstream, folder, models):
 """
     entries = "".join(entry.format(name=name, upstream=upstream) for name in models)
     config.write_text(f"model_list:\n{entries}litellm_settings:\n  telemetry: false\n")
-    environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1,localhost"}
+    environment = {"LITELLM_MASTER_KEY": key, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1,localhost"}
     command = [binary, "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
     server = Server("litellm", command, f"http://127.0.0.1:{port}", folder / "litellm.log", environment)
     return server.wait_ready("/health/liveliness")

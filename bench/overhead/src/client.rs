@@ -20,6 +20,7 @@ const EVENT_LIMIT: usize = 1 << 20;
 /// A connection, and the request that it sends.
 pub(crate) struct Client {
     address: String,
+    bearer: String,
     body: Bytes,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
@@ -38,7 +39,7 @@ impl Client {
             "stream": stream,
         });
         let address = target.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        Self { address, body: body.to_string().into(), sender: None }
+        Self { address, bearer: format!("Bearer {}", target.key), body: body.to_string().into(), sender: None }
     }
 
     /// Sends the request; the answer's status is 200.
@@ -48,7 +49,7 @@ impl Client {
             .uri("/v1/chat/completions")
             .header(header::HOST, &self.address)
             .header(header::CONTENT_TYPE, "application/json")
-            .header(header::AUTHORIZATION, "Bearer sk-bench")
+            .header(header::AUTHORIZATION, &self.bearer)
             .body(Full::new(self.body.clone()))?;
         let response = self.sender().await?.send_request(request).await?;
         if response.status() == StatusCode::OK {

@@ -75,6 +75,9 @@ struct Target {
     /// Chunks of text in each answer (`max_tokens`).
     #[arg(long, default_value_t = 1)]
     tokens: u32,
+    /// Sent as a bearer token: LiteLLM does not start without a key.
+    #[arg(long, env = "OVERHEAD_KEY", default_value = "sk-bench", hide_env_values = true)]
+    key: String,
     /// Length of the user's message in bytes.
     #[arg(long, default_value_t = 200)]
     prompt_bytes: usize,

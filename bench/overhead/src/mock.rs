@@ -40,7 +40,7 @@ pub(crate) async fn serve(listen: SocketAddr, pauses: Vec<u64>) -> Result<(), Bo
     loop {
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
-        let pauses = pauses.to_vec();
+        let pauses = pauses.clone();
         let service = service_fn(move |request| {
             let pauses = pauses.clone();
             async move { Ok::<_, Infallible>(answer(request, &pauses).await) }
@@ -108,16 +108,16 @@ fn streamed(asked: Asked, pause: Duration) -> Response<Body> {
             }
             let mut frame = Vec::new();
             if sent == 0 {
-                frame.extend(chunk(&asked.model, json!({"role": "assistant", "content": ""}), None));
+                frame.extend(chunk(&asked.model, &json!({"role": "assistant", "content": ""}), None));
             } else {
                 tokio::time::sleep(pause).await;
             }
             let upto = if pause.is_zero() { tokens } else { sent + 1 };
             for _ in sent..upto {
-                frame.extend(chunk(&asked.model, json!({"content": format!("{} ", now_ns())}), None));
+                frame.extend(chunk(&asked.model, &json!({"content": format!("{} ", now_ns())}), None));
             }
             if upto == tokens {
-                frame.extend(chunk(&asked.model, json!({}), Some("stop")));
+                frame.extend(chunk(&asked.model, &json!({}), Some("stop")));
                 frame.extend(event(&json!({
                     "id": "chatcmpl-mock", "object": "chat.completion.chunk", "created": 1, "model": asked.model,
                     "choices": [], "usage": usage(&asked),
@@ -130,7 +130,7 @@ fn streamed(asked: Asked, pause: Duration) -> Response<Body> {
     with_type(StatusCode::OK, "text/event-stream", StreamBody::new(frames).boxed_unsync())
 }
 
-fn chunk(model: &str, delta: Value, finish: Option<&str>) -> Vec<u8> {
+fn chunk(model: &str, delta: &Value, finish: Option<&str>) -> Vec<u8> {
     event(&json!({
         "id": "chatcmpl-mock", "object": "chat.completion.chunk", "created": 1, "model": model,
         "choices": [{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}],
