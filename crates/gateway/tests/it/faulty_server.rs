@@ -50,6 +50,8 @@ pub(crate) struct FaultyServer {
     pub(crate) url: String,
     /// Connections that are open.
     pub(crate) open: watch::Receiver<usize>,
+    /// Connections on which an answer is under way.
+    pub(crate) answering: watch::Receiver<usize>,
     /// Requests for answers.
     pub(crate) asked: Arc<AtomicUsize>,
     task: JoinHandle<()>,
@@ -75,28 +77,40 @@ impl FaultyServer {
         let listener = TcpListener::bind(address).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let (count, open) = watch::channel(0);
+        let (busy, answering) = watch::channel(0);
         let asked = Arc::new(AtomicUsize::new(0));
-        let task =
-            tokio::spawn(accept((fault != Fault::Refuses).then_some(listener), fault, count, Arc::clone(&asked)));
-        Self { url, open, asked, task }
+        let task = tokio::spawn(accept(
+            (fault != Fault::Refuses).then_some(listener),
+            fault,
+            (count, busy),
+            Arc::clone(&asked),
+        ));
+        Self { url, open, answering, asked, task }
     }
 }
 
-async fn accept(listener: Option<TcpListener>, fault: Fault, count: watch::Sender<usize>, asked: Arc<AtomicUsize>) {
+type Counters = (watch::Sender<usize>, watch::Sender<usize>);
+
+async fn accept(listener: Option<TcpListener>, fault: Fault, (count, busy): Counters, asked: Arc<AtomicUsize>) {
     let Some(listener) = listener else { return };
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         count.send_modify(|open| *open += 1);
-        let (count, asked) = (count.clone(), Arc::clone(&asked));
+        let (count, busy, asked) = (count.clone(), busy.clone(), Arc::clone(&asked));
         connections.spawn(async move {
             // How a connection ends is what the tests are about.
-            drop(connection(stream, fault, &asked).await);
+            drop(connection(stream, fault, &busy, &asked).await);
             count.send_modify(|open| *open -= 1);
         });
     }
 }
 
-async fn connection(mut stream: TcpStream, fault: Fault, asked: &AtomicUsize) -> std::io::Result<()> {
+async fn connection(
+    mut stream: TcpStream,
+    fault: Fault,
+    busy: &watch::Sender<usize>,
+    asked: &AtomicUsize,
+) -> std::io::Result<()> {
     let mut answered = 0;
     while let Some(head) = request(&mut stream).await? {
         if head.starts_with("GET ") {
@@ -107,7 +121,10 @@ async fn connection(mut stream: TcpStream, fault: Fault, asked: &AtomicUsize) ->
             return Ok(());
         }
         let first = asked.fetch_add(1, Ordering::SeqCst) == 0;
-        answer(&mut stream, fault, first).await?;
+        busy.send_modify(|answering| *answering += 1);
+        let answered_now = answer(&mut stream, fault, first).await;
+        busy.send_modify(|answering| *answering -= 1);
+        answered_now?;
         answered += 1;
     }
     Ok(())

@@ -16,8 +16,11 @@ use tower::ServiceExt as _;
 use crate::harness::post;
 
 /// Everything that may be asked of a vLLM.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 12] = [
     "GET /v1/models",
+    // Whether it is an Ollama.
+    "GET /api/version",
+    "GET /api/tags",
     "GET /version",
     "GET /health",
     "GET /openapi.json",
