@@ -4,7 +4,7 @@
 //! other crates together ([`serve`]), keeps models ([`models`]), has text work done ([`tool_command`],
 //! [`mcp_command`], both through [`delegate`]), and talks to people: `lla chat`, `lla doctor`, errors
 //! with a hint and an exit code ([`failure`]). It looks at servers from outside: [`init`], [`backends`],
-//! [`bench`].
+//! [`bench`](mod@bench).
 //!
 //! What it does not: serve HTTP, know an API's wire format beyond what `lla chat` reads, run a model.
 //!

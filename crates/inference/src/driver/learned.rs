@@ -1,7 +1,7 @@
 //! What the driver has learned of its server: what kind it is, its adapters, what it can do.
 //!
 //! [`ask`] is called at each refresh of the models. It costs one or two questions that any server answers
-//! at once; what costs more ([`probe`](super::probe)) is asked only when the server is not the one of before.
+//! at once; what costs more ([`probe`]) is asked only when the server is not the one of before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
