@@ -17,7 +17,7 @@ const SHOWN: usize = 4;
 pub struct Row {
     /// Its name in the configuration.
     pub name: String,
-    /// What kind of server it is said to be.
+    /// What kind of server it was found to be, else what the configuration says.
     pub kind: &'static str,
     /// Address or socket.
     pub url: String,
@@ -35,23 +35,24 @@ pub async fn look(config: &Config) -> Vec<Row> {
 }
 
 async fn one(name: &str, config: &HttpBackendConfig) -> Row {
-    let row = |health, models| Row {
+    let row = |kind: Option<&'static str>, health, models| Row {
         name: name.to_owned(),
-        kind: config.dialect.as_str(),
+        kind: kind.unwrap_or(config.dialect.as_str()),
         url: place(config),
         health,
         models,
     };
     let backend = match open(name, config) {
         Ok(backend) => backend,
-        Err(error) => return row(BackendHealth::unreachable(error.to_string()), None),
+        Err(error) => return row(None, BackendHealth::unreachable(error.to_string()), None),
     };
     let (mut health, models) = tokio::join!(backend.health(), backend.models());
+    let kind = backend.capabilities().server;
     match models {
-        Ok(models) => row(health, Some(models.into_iter().map(|model| model.id).collect())),
+        Ok(models) => row(kind, health, Some(models.into_iter().map(|model| model.id).collect())),
         Err(error) => {
             health.message.get_or_insert_with(|| error.to_string());
-            row(health, None)
+            row(kind, health, None)
         }
     }
 }

@@ -24,7 +24,7 @@ const SHOWN: usize = 6;
 pub struct Report {
     /// The server's name in the configuration.
     pub backend: String,
-    /// What kind of server it is said to be.
+    /// What kind of server it was found to be, else what the configuration says.
     pub kind: &'static str,
     /// Address or socket.
     pub url: String,
@@ -91,6 +91,9 @@ pub async fn run(name: &str, config: &HttpBackendConfig, args: &BackendTestArgs)
     };
     let mut trial = Trial { backend: backend.as_ref(), config, limit: args.timeout, report };
     trial.all(args.model.as_deref()).await;
+    if let Some(found) = backend.capabilities().server {
+        trial.report.kind = found;
+    }
     Ok(trial.report)
 }
 

@@ -116,9 +116,10 @@ impl Server {
             self.set_state(ModelState::Failed { message: message.clone() });
         }
         let view = self.lock();
+        let found = health.capabilities.and_then(|capabilities| capabilities.server);
         BackendStatus {
             name: self.name().to_owned(),
-            kind: self.kind,
+            kind: found.unwrap_or(self.kind),
             state: view.state.clone(),
             models: view.models.iter().map(|model| model.id.clone()).collect(),
             pid: None,
