@@ -132,7 +132,13 @@ impl Tool for Summarize {
         let text = source::text(call, params.text, params.path.as_deref()).await?;
         let progress = &call.context().progress;
         progress.step(0, None, "reading");
-        let reading = Reading::of(&text, params.focus.as_deref());
+        let focus = params.focus.clone();
+        // A text of megabytes takes a second, in which this thread is to serve others.
+        let read = tokio::task::spawn_blocking(move || (Reading::of(&text, focus.as_deref()), count(&text)));
+        let (reading, source_words) = read.await.map_err(|error| {
+            tracing::error!(%error, "a text could not be read");
+            ToolError::Internal
+        })?;
         let extract = reading.summary(max_words, style, progress).await;
         let wish = Wish { max_words, style, focus: params.focus };
         let written =
@@ -140,6 +146,6 @@ impl Tool for Summarize {
         let method = if written.is_some() { Method::Written } else { Method::Extracted };
         let summary = written.unwrap_or(extract);
         progress.step(1, Some(1), "done");
-        Ok(Summary { words: count(&summary), source_words: count(&text), summary, method })
+        Ok(Summary { words: count(&summary), source_words, summary, method })
     }
 }
