@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::fleet::{FleetModel, ModelState, Replica, Snapshot};
+use crate::fleet::{FleetModel, Replica, Snapshot};
 
 mod config;
 #[cfg(test)]
@@ -169,7 +169,7 @@ fn of_tier(snapshot: &Snapshot, wanted: Tier) -> Option<(Vec<Target>, &'static s
             Some(tier) if tier == wanted.other() => 1,
             _ => 2,
         };
-        (model.state.is_failed(), distance, Reverse(readiness(&model.state)))
+        (model.state.is_failed(), distance, Reverse(model.state.readiness()))
     };
     let mut models: Vec<&FleetModel> = snapshot.models.iter().collect();
     models.sort_by_key(ranked);
@@ -215,15 +215,6 @@ fn target(model: &FleetModel, replica: &Replica, rank: usize) -> Target {
         public_name: model.id.clone(),
         tier: model.tier,
         rank,
-    }
-}
-
-fn readiness(state: &ModelState) -> u8 {
-    match state {
-        ModelState::Ready => 3,
-        ModelState::Starting => 2,
-        ModelState::Stopped => 1,
-        ModelState::Failed { .. } => 0,
     }
 }
 

@@ -56,8 +56,7 @@ pub(super) async fn capabilities(
         Dialect::LlaEngine => Capabilities { adapters: Support::No, ..engine() },
         Dialect::Vllm => vllm(connection, models).await,
         Dialect::LlamaServer => llama_server(connection, props).await,
-        Dialect::OpenAi => openai(),
-        Dialect::LmStudio => lm_studio(),
+        Dialect::OpenAi | Dialect::LmStudio => documented(),
         // Ollama has a driver of its own.
         Dialect::Ollama | Dialect::Generic | Dialect::Auto => Capabilities::default(),
     }
@@ -77,21 +76,9 @@ fn engine() -> Capabilities {
     }
 }
 
-/// By its documentation: asking costs money. Log-probabilities depend on the model.
-fn openai() -> Capabilities {
-    Capabilities {
-        structured_output: Support::Yes,
-        tools: Support::Yes,
-        embeddings: Support::Yes,
-        adapters: Support::No,
-        token_counts: Support::No,
-        metrics: Support::No,
-        ..Capabilities::default()
-    }
-}
-
-/// By its documentation: asking would load a model. It answers 200 to routes that it does not have.
-fn lm_studio() -> Capabilities {
+/// By their documentation: asking OpenAI costs money, and log-probabilities depend on the model; asking LM Studio
+/// would load a model, and it answers 200 to routes that it does not have.
+fn documented() -> Capabilities {
     Capabilities {
         structured_output: Support::Yes,
         tools: Support::Yes,

@@ -100,9 +100,8 @@ impl Held {
         }
         loop {
             let limits = self.dispatch.route.policy.limits;
-            let backend = self.answered.member.name().to_owned();
-            let next = self.answered.value.next();
-            let item = within(&limits, self.dispatch.begun, self.begun, &backend, next).await;
+            let Answered { value, member, .. } = &mut self.answered;
+            let item = within(&limits, self.dispatch.begun, self.begun, member.name(), value.next()).await;
             let error = match item {
                 Ok(Some(Ok(event))) => {
                     // A model that is being loaded may still fail to be.

@@ -178,7 +178,7 @@ impl Dispatch {
                 return Err(error);
             };
             sleep(pause).await;
-            // Only those that this request has tried itself: they were not known to be worse than `place`.
+            // Of those that were tried only this one: it is its pause that was waited for.
             self.tried.retain(|other| *other != place);
         }
         self.last = Some(error);

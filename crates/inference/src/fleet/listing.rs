@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::engine::Engine;
 use super::server::Server;
-use super::status::{FleetModel, ModelState, Snapshot};
+use super::status::{FleetModel, Snapshot};
 use crate::route::{RouteConfig, Tier, route};
 
 /// See the module.
@@ -63,13 +63,7 @@ impl Listing {
 
 /// The same model on one more backend.
 fn merge(known: &mut FleetModel, other: FleetModel) {
-    let rank = |state: &ModelState| match state {
-        ModelState::Ready => 0,
-        ModelState::Starting => 1,
-        ModelState::Stopped => 2,
-        ModelState::Failed { .. } => 3,
-    };
-    if rank(&other.state) < rank(&known.state) {
+    if other.state.readiness() > known.state.readiness() {
         known.state = other.state;
     }
     known.window = match (known.window, other.window) {

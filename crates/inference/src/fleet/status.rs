@@ -88,6 +88,16 @@ impl ModelState {
         }
     }
 
+    /// How near it is to an answer: more is better.
+    pub(crate) fn readiness(&self) -> u8 {
+        match self {
+            Self::Ready => 3,
+            Self::Starting => 2,
+            Self::Stopped => 1,
+            Self::Failed { .. } => 0,
+        }
+    }
+
     /// Whether it does not work.
     #[must_use]
     pub fn is_failed(&self) -> bool {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
+use crate::fleet::ModelState;
 
 fn model(id: &str, backend: &str, tier: Option<Tier>, state: ModelState) -> FleetModel {
     FleetModel {
