@@ -4,6 +4,7 @@
 //! answer leaves [`MockBackend::running`] at once, so that a test sees whether cancelling arrives.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,11 +13,12 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 use lla_protocol::openai::{FinishReason, Prompt, Usage};
 use lla_protocol::systemone::{SystemOneAnswer, SystemOneRequest};
+use tokio::process::Command;
 
 use crate::backend::{no_scores, unsupported};
 use crate::{
-    Backend, BackendHealth, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, Event, EventStream,
-    ModelInfo, ScoreItem, ScoreRequest, ScoreUsage, Scores,
+    Backend, BackendHealth, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, EngineModelConfig, Error, Event,
+    EventStream, Launch, ModelInfo, ScoreItem, ScoreRequest, ScoreUsage, Scores,
 };
 
 /// How a [`MockBackend`] answers one request. Text is sent word by word, to every choice in turn.
@@ -384,6 +386,17 @@ impl Backend for MockBackend {
 
     async fn health(&self) -> BackendHealth {
         lock(&self.health).clone()
+    }
+}
+
+/// The launcher of a fleet that has servers only.
+#[derive(Debug, Clone, Copy)]
+pub struct NoEngines;
+
+impl Launch for NoEngines {
+    /// A command that can not be started: there is no engine to start.
+    fn command(&self, _model: &str, _config: &EngineModelConfig, _socket: &Path) -> Command {
+        Command::new("")
     }
 }
 

@@ -2,7 +2,6 @@
 //! (places, requests in the books, connections, tasks).
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,8 +11,9 @@ use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
 use lla_gateway::{AppState, Build, ServerConfig, app};
+use lla_inference::mock::NoEngines;
 use lla_inference::resilience::RetryConfig;
-use lla_inference::{EngineModelConfig, Fleet, FleetConfig, HttpBackendConfig, Launch, ResilienceConfig, Timeouts};
+use lla_inference::{Fleet, FleetConfig, HttpBackendConfig, ResilienceConfig, Timeouts};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -22,14 +22,6 @@ use crate::harness::post;
 
 /// Far beyond every limit of the configuration below, on a busy machine too.
 const SOON: Duration = Duration::from_secs(30);
-
-pub(crate) struct NoEngines;
-
-impl Launch for NoEngines {
-    fn command(&self, model: &str, _: &EngineModelConfig, _: &Path) -> tokio::process::Command {
-        panic!("there is no engine for {model}")
-    }
-}
 
 /// A gateway over servers, each with the model `m`.
 pub(crate) async fn gateway(servers: &[(&str, &str)], change: impl FnOnce(&mut FleetConfig)) -> Router {

@@ -1,7 +1,6 @@
 //! What reaches a backend: the routes that the driver knows, and no path that a caller can think of.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -9,7 +8,8 @@ use axum::body::Body;
 use axum::http::{Method, Request, Uri};
 use axum::response::{IntoResponse as _, Response};
 use lla_gateway::{AppState, Build, ServerConfig, app};
-use lla_inference::{EngineModelConfig, Fleet, FleetConfig, HttpBackendConfig, Launch};
+use lla_inference::mock::NoEngines;
+use lla_inference::{Fleet, FleetConfig, HttpBackendConfig};
 use serde_json::json;
 use tower::ServiceExt as _;
 
@@ -51,14 +51,6 @@ const ADMINISTRATIVE: [&str; 16] = [
     "/tokenize",
     "/v1/../sleep",
 ];
-
-struct NoEngines;
-
-impl Launch for NoEngines {
-    fn command(&self, model: &str, _: &EngineModelConfig, _: &Path) -> tokio::process::Command {
-        panic!("there is no engine for {model}")
-    }
-}
 
 type Seen = Arc<Mutex<BTreeSet<String>>>;
 

@@ -1,25 +1,25 @@
 //! A gateway on a port of the loopback, with one backend: the server that a variable names.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use lla_gateway::{AppState, Build, ServerConfig, app};
-use lla_inference::{EngineModelConfig, Fleet, FleetConfig, HttpBackendConfig, Launch};
+use lla_inference::mock::NoEngines;
+use lla_inference::{Dialect, Fleet, FleetConfig, HttpBackendConfig};
 use lla_protocol::sse::Decoder;
 use serde_json::{Value, json};
 
 /// Longest wait for something that has to happen: the machine may be busy.
-const LIMIT: Duration = Duration::from_secs(300);
+pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) struct Live {
     /// The gateway's address.
     gateway: String,
     /// The server's own, for looking at what it does.
-    server: String,
-    client: reqwest::Client,
+    pub(crate) server: String,
+    pub(crate) client: reqwest::Client,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -27,14 +27,6 @@ pub(crate) struct Live {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
-}
-
-struct NoEngines;
-
-impl Launch for NoEngines {
-    fn command(&self, model: &str, _: &EngineModelConfig, _: &Path) -> tokio::process::Command {
-        panic!("there is no engine for {model}")
-    }
 }
 
 impl Drop for Live {
@@ -47,12 +39,17 @@ impl Live {
     /// A gateway over the server at `variable`, whose kind is to be found out; `None`, and a line about it, when
     /// the variable is not set.
     pub(crate) async fn over(variable: &str) -> Option<Self> {
+        Self::over_kind(variable, Dialect::Auto).await
+    }
+
+    /// The same where the kind is known.
+    pub(crate) async fn over_kind(variable: &str, dialect: Dialect) -> Option<Self> {
         let Some(server) = std::env::var(variable).ok().filter(|url| !url.is_empty()) else {
             let test = std::thread::current().name().unwrap_or_default().to_owned();
             println!("skipped {test}: {variable} is not set");
             return None;
         };
-        let backend = HttpBackendConfig { url: Some(server.clone()), ..HttpBackendConfig::default() };
+        let backend = HttpBackendConfig { url: Some(server.clone()), dialect, ..HttpBackendConfig::default() };
         let backends = BTreeMap::from([("live".to_owned(), backend)]);
         let config = FleetConfig { backends, ..FleetConfig::default() };
         let fleet = Fleet::new(config, Arc::new(NoEngines)).expect("a fleet");
@@ -82,13 +79,20 @@ impl Live {
 
     /// The same as a stream, read to its end: the data of its events, without `[DONE]`.
     pub(crate) async fn stream(&self, model: &str, prompt: &str, fields: Value) -> Vec<Value> {
+        self.stream_and_text(model, prompt, fields).await.0
+    }
+
+    /// The same with all that was sent, comments too.
+    pub(crate) async fn stream_and_text(&self, model: &str, prompt: &str, fields: Value) -> (Vec<Value>, String) {
         let mut response = self.open(model, prompt, fields).await;
-        let (mut decoder, mut events) = (Decoder::new(1 << 20), Vec::new());
+        let (mut decoder, mut events, mut all) = (Decoder::new(1 << 20), Vec::new(), Vec::new());
         while let Some(chunk) = response.chunk().await.expect("a whole stream") {
+            all.extend_from_slice(&chunk);
             decoder.push(&chunk, |data| events.push(String::from_utf8(data).expect("UTF-8"))).expect("events");
         }
-        assert_eq!(events.pop().as_deref(), Some("[DONE]"));
-        events.iter().map(|data| serde_json::from_str(data).expect("JSON")).collect()
+        let all = String::from_utf8(all).expect("UTF-8");
+        assert_eq!(events.pop().as_deref(), Some("[DONE]"), "{all}");
+        (events.iter().map(|data| serde_json::from_str(data).expect("JSON")).collect(), all)
     }
 
     /// The same, just begun: dropping it closes the connection.

@@ -1,61 +1,19 @@
 //! A real Ollama: `OLLAMA_URL`. It needs a model that writes; one that can call tools, one that thinks and one
 //! for embeddings are tested where they are there (`docs/backends.md` says how to make them from small files).
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lla_gateway::{AppState, Build, ServerConfig, app};
-use lla_inference::{Dialect, EngineModelConfig, Fleet, FleetConfig, HttpBackendConfig, Launch};
-use lla_protocol::sse::Decoder;
+use lla_inference::Dialect;
 use serde_json::{Value, json};
 
-const VARIABLE: &str = "OLLAMA_URL";
-/// Longest wait for something that has to happen: the machine may be busy.
-const LIMIT: Duration = Duration::from_secs(300);
+use crate::gateway::{LIMIT, text};
 
-/// A gateway on a port of the loopback, with the Ollama as its only backend.
-struct Live {
-    gateway: String,
-    ollama: String,
-    client: reqwest::Client,
-    task: tokio::task::JoinHandle<()>,
-}
-
-struct NoEngines;
-
-impl Launch for NoEngines {
-    fn command(&self, model: &str, _: &EngineModelConfig, _: &Path) -> tokio::process::Command {
-        panic!("there is no engine for {model}")
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
+/// A gateway with the Ollama as its only backend.
+struct Live(crate::gateway::Live);
 
 impl Live {
     async fn start() -> Option<Self> {
-        let Some(ollama) = std::env::var(VARIABLE).ok().filter(|url| !url.is_empty()) else {
-            println!("skipped {}: {VARIABLE} is not set", std::thread::current().name().unwrap_or_default());
-            return None;
-        };
-        let backend =
-            HttpBackendConfig { url: Some(ollama.clone()), dialect: Dialect::Ollama, ..HttpBackendConfig::default() };
-        let backends = BTreeMap::from([("live".to_owned(), backend)]);
-        let fleet =
-            Fleet::new(FleetConfig { backends, ..FleetConfig::default() }, Arc::new(NoEngines)).expect("a fleet");
-        fleet.refresh().await;
-        let build = Build { version: "live".to_owned(), commit: None, features: Vec::new() };
-        let router = app(AppState::new(ServerConfig::default(), fleet, build).expect("a state"));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let gateway = format!("http://{}", listener.local_addr().expect("an address"));
-        let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Some(Self { gateway, ollama: ollama.trim_end_matches('/').to_owned(), client, task })
+        crate::gateway::Live::over_kind("OLLAMA_URL", Dialect::Ollama).await.map(Self)
     }
 
     /// The model that can do this and least besides, by the name that callers use.
@@ -73,7 +31,7 @@ impl Live {
     }
 
     async fn ask_ollama(&self, path: &str) -> Value {
-        let response = self.client.get(format!("{}/{path}", self.ollama)).send().await.expect("Ollama");
+        let response = self.0.client.get(format!("{}/{path}", self.0.server)).send().await.expect("Ollama");
         serde_json::from_str(&response.text().await.expect("text")).expect("JSON")
     }
 
@@ -86,51 +44,28 @@ impl Live {
     }
 
     async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let request = self.client.post(format!("{}{path}", self.gateway)).header("content-type", "application/json");
-        let response = request.body(body.to_string()).send().await.expect("an answer");
-        let status = response.status().as_u16();
-        let text = response.text().await.expect("a body");
-        (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
+        let answer = self.0.post(path, body).await;
+        (answer.status, answer.body)
     }
 
     async fn chat(&self, model: &str, prompt: &str, fields: Value) -> Value {
-        let (status, body) = self.post("/v1/chat/completions", &chat(model, prompt, fields)).await;
-        assert_eq!(status, 200, "{body}");
-        body
+        self.0.chat(model, prompt, fields).await.ok()
     }
 
     async fn refused(&self, model: &str, prompt: &str, fields: Value) -> (u16, Value) {
-        let (status, body) = self.post("/v1/chat/completions", &chat(model, prompt, fields)).await;
-        (status, body["error"].clone())
-    }
-
-    async fn open(&self, model: &str, prompt: &str, fields: Value) -> reqwest::Response {
-        let mut body = chat(model, prompt, fields);
-        body["stream"] = true.into();
-        body["stream_options"] = json!({"include_usage": true});
-        let request = self.client.post(format!("{}/v1/chat/completions", self.gateway));
-        let request = request.header("content-type", "application/json").body(body.to_string());
-        let response = request.send().await.expect("an answer");
-        assert_eq!(response.status(), 200);
-        response
+        let answer = self.0.chat(model, prompt, fields).await;
+        (answer.status, answer.body["error"].clone())
     }
 
     /// The events of a stream without `[DONE]`, and all that was sent.
     async fn stream(&self, model: &str, prompt: &str, fields: Value) -> (Vec<Value>, String) {
-        let mut response = self.open(model, prompt, fields).await;
-        let (mut decoder, mut events, mut all) = (Decoder::new(1 << 20), Vec::new(), String::new());
-        while let Some(chunk) = response.chunk().await.expect("a whole stream") {
-            all.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
-            decoder.push(&chunk, |data| events.push(String::from_utf8(data).expect("UTF-8"))).expect("events");
-        }
-        assert_eq!(events.pop().as_deref(), Some("[DONE]"), "{all}");
-        (events.iter().map(|data| serde_json::from_str(data).expect("JSON")).collect(), all)
+        self.0.stream_and_text(model, prompt, fields).await
     }
 
     /// Has Ollama forget the model.
     async fn unload(&self, model: &str) {
         let body = json!({"model": model, "keep_alive": 0}).to_string();
-        let unloading = self.client.post(format!("{}/api/generate", self.ollama)).body(body).send();
+        let unloading = self.0.client.post(format!("{}/api/generate", self.0.server)).body(body).send();
         assert_eq!(unloading.await.expect("Ollama").status(), 200);
         let gone = async {
             while !self.loaded(model).await.is_null() {
@@ -139,18 +74,6 @@ impl Live {
         };
         tokio::time::timeout(LIMIT, gone).await.expect("it stays in memory");
     }
-}
-
-fn chat(model: &str, prompt: &str, fields: Value) -> Value {
-    let mut body =
-        json!({"model": model, "messages": [{"role": "user", "content": prompt}], "temperature": 0, "max_tokens": 24});
-    let Value::Object(fields) = fields else { panic!("fields are an object") };
-    body.as_object_mut().expect("an object").extend(fields);
-    body
-}
-
-fn text(answer: &Value) -> &str {
-    answer["choices"][0]["message"]["content"].as_str().unwrap_or_default()
 }
 
 fn counts(usage: &Value) {
@@ -324,7 +247,7 @@ async fn ollama_stops_when_the_caller_leaves() {
     live.chat(&model, "Say hello.", json!({})).await;
     let list = json!({"type": "object", "required": ["list"], "properties": {"list": {"type": "array", "minItems": 900, "items": {"type": "integer"}}}});
     let format = json!({"type": "json_schema", "json_schema": {"name": "list", "schema": list}});
-    let mut stream = live.open(&model, "Count.", json!({"response_format": format, "max_tokens": 3000})).await;
+    let mut stream = live.0.open(&model, "Count.", json!({"response_format": format, "max_tokens": 3000})).await;
     assert!(stream.chunk().await.expect("a chunk").is_some());
     // Ollama sets this time when a request ends, which 900 numbers are far from.
     let at_work = live.loaded(&model).await["expires_at"].clone();
@@ -346,13 +269,12 @@ async fn ollama_health_tells_what_is_loaded() {
     let Some(live) = Live::start().await else { return };
     let model = live.model("completion").await.expect("a model that writes");
     live.chat(&model, "Say hello.", json!({})).await;
-    let response = live.client.get(format!("{}/health", live.gateway)).send().await.expect("health");
-    let health: Value = serde_json::from_str(&response.text().await.expect("text")).expect("JSON");
-    let loaded = health["backends"][0]["health"]["loaded"].as_array().expect("a list").clone();
+    let health = live.0.backend().await["health"].clone();
+    let loaded = health["loaded"].as_array().expect("a list").clone();
     let found = loaded.iter().find(|loaded| loaded["name"] == json!(format!("{model}:latest"))).expect("it is loaded");
     assert!(
         found["context_length"].is_u64() && found["expires_at"].is_string() && found["size_vram"].is_u64(),
         "{found}"
     );
-    println!("health: {}", health["backends"][0]["health"]);
+    println!("health: {health}");
 }

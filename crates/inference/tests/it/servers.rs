@@ -1,25 +1,15 @@
 //! The fleet with servers that run by themselves.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use lla_inference::fleet::ModelState;
+use lla_inference::mock::NoEngines;
 use lla_inference::route::route;
-use lla_inference::{
-    Backend, EngineModelConfig, ErrorKind, Fleet, FleetConfig, HttpBackendConfig, Launch, MockBackend, Script, Tier,
-};
+use lla_inference::{Backend, ErrorKind, Fleet, FleetConfig, HttpBackendConfig, MockBackend, Script, Tier};
 
 use crate::driver::chat_request;
 use crate::fake_server::{Answer, FakeServer};
-
-struct NoEngines;
-
-impl Launch for NoEngines {
-    fn command(&self, model: &str, _: &EngineModelConfig, _: &Path) -> tokio::process::Command {
-        panic!("there is no engine for {model}")
-    }
-}
 
 fn fleet(backends: BTreeMap<String, HttpBackendConfig>) -> Arc<Fleet> {
     let config = FleetConfig { backends, ..FleetConfig::default() };
