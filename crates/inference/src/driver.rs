@@ -8,6 +8,7 @@
 //! whether anything was already handed on.
 
 mod adapters;
+mod address;
 mod answer;
 mod auto;
 mod config;
@@ -17,6 +18,7 @@ mod learned;
 mod ollama;
 mod openai;
 mod probe;
+mod transport;
 
 use std::sync::Arc;
 

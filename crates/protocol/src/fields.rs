@@ -187,12 +187,12 @@ impl Fields {
     /// When the field holds anything else, or a number outside `range`.
     pub fn number(&mut self, name: &str, range: RangeInclusive<f64>) -> Result<Option<f64>, FieldError> {
         let Some(value) = self.take(name) else { return Ok(None) };
-        let path = self.path(name);
-        let number = value.as_f64().ok_or_else(|| FieldError::wrong_type(&path, "a number", &value))?;
+        let wrong_type = || FieldError::wrong_type(&self.path(name), "a number", &value);
+        let number = value.as_f64().ok_or_else(wrong_type)?;
         if range.contains(&number) {
             Ok(Some(number))
         } else {
-            Err(out_of_range(&path, &format!("{number}"), &format!("{} and {}", range.start(), range.end())))
+            Err(out_of_range(&self.path(name), &format!("{number}"), &format!("{} and {}", range.start(), range.end())))
         }
     }
 
@@ -202,8 +202,7 @@ impl Fields {
     /// When the field holds anything else, or an integer outside `range`.
     pub fn integer(&mut self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, FieldError> {
         let Some(value) = self.take(name) else { return Ok(None) };
-        let path = self.path(name);
-        let number = integral(&value).ok_or_else(|| FieldError::wrong_type(&path, "an integer", &value))?;
+        let number = integral(&value).ok_or_else(|| FieldError::wrong_type(&self.path(name), "an integer", &value))?;
         if range.contains(&number) {
             return Ok(Some(number));
         }
@@ -211,7 +210,7 @@ impl Fields {
             i64::MAX => format!("{} or more", range.start()),
             end => format!("{} and {end}", range.start()),
         };
-        Err(out_of_range(&path, &number.to_string(), &bounds))
+        Err(out_of_range(&self.path(name), &number.to_string(), &bounds))
     }
 
     /// Takes an integer of at least `min` that fits 32 bits (counts of tokens, choices).

@@ -40,7 +40,7 @@ pub(super) async fn events(
     opened: Opened,
     expected: Expected,
 ) -> Result<EventStream, Error> {
-    let kind = opened.response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = opened.response.header("content-type").unwrap_or_default();
     let mut assembly = Assembly::new(&connection.name, expected);
     if kind.starts_with("application/json") {
         let body = connection.read_all(opened.response, connection.timeouts.total).await?;
@@ -52,15 +52,9 @@ pub(super) async fn events(
         let message = format!("it answered with the content type '{kind}' instead of a stream of events");
         return Err(Error::upstream(&connection.name, message));
     }
-    let reading = Reading {
-        connection,
-        opened,
-        decoder: Decoder::new(MAX_EVENT),
-        assembly,
-        begun: false,
-        over: false,
-        failed: None,
-    };
+    let (decoder, begun, over, failed) = (Decoder::new(MAX_EVENT), false, false, None);
+    // In a box, because `unfold` moves it twice for every event.
+    let reading = Box::new(Reading { connection, opened, decoder, assembly, begun, over, failed });
     Ok(Box::pin(stream::unfold(reading, |mut reading| async move { Some((reading.next().await?, reading)) })))
 }
 

@@ -39,7 +39,8 @@ pub(super) async fn stream(
     let mut dispatch = Dispatch::new(fleet, route, key, load);
     let answered = start(&mut dispatch, &request).await?;
     let served_by = answered.target.clone();
-    let held = Held { dispatch, request, answered, begun: false, over: false };
+    // In a box, because `unfold` moves it twice for every event.
+    let held = Box::new(Held { dispatch, request: Some(request), answered, over: false });
     let events = stream::unfold(held, |mut held| async move { Some((held.next().await?, held)) });
     Ok(Answer { served_by, value: Box::pin(events) })
 }
@@ -86,10 +87,9 @@ pub(super) async fn within<T>(
 
 struct Held {
     dispatch: Dispatch,
-    request: Request,
+    /// For another try; `None` once something of the answer has been handed out.
+    request: Option<Request>,
     answered: Answered<EventStream>,
-    /// Something of the answer has been handed out.
-    begun: bool,
     over: bool,
 }
 
@@ -101,12 +101,12 @@ impl Held {
         loop {
             let limits = self.dispatch.route.policy.limits;
             let Answered { value, member, .. } = &mut self.answered;
-            let item = within(&limits, self.dispatch.begun, self.begun, member.name(), value.next()).await;
+            let item = within(&limits, self.dispatch.begun, self.request.is_none(), member.name(), value.next()).await;
             let error = match item {
                 Ok(Some(Ok(event))) => {
                     // A model that is being loaded may still fail to be.
-                    if !self.begun && !matches!(event, Event::Progress(_)) {
-                        self.begun = true;
+                    if self.request.is_some() && !matches!(event, Event::Progress(_)) {
+                        self.request = None;
                         self.answered.ticket.answered();
                     }
                     return Some(Ok(event));
@@ -127,12 +127,10 @@ impl Held {
 
     /// Begins the answer anew, when nobody has seen anything of it.
     async fn go_on(&mut self, error: Error) -> Result<(), Error> {
-        if self.begun {
-            return Err(error);
-        }
+        let Some(request) = &self.request else { return Err(error) };
         let (place, member) = (self.answered.place, self.answered.member.clone());
         self.dispatch.may_go_on(place, &member, error).await?;
-        self.answered = Box::pin(start(&mut self.dispatch, &self.request)).await?;
+        self.answered = Box::pin(start(&mut self.dispatch, request)).await?;
         Ok(())
     }
 }
