@@ -14,6 +14,7 @@ mod auto;
 mod config;
 mod connection;
 mod failure;
+mod forced;
 mod learned;
 mod ollama;
 mod openai;

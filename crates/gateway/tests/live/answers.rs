@@ -88,6 +88,23 @@ pub(crate) async fn must_call_tools(live: &Live, model: &str) {
     }
 }
 
+/// The model has to call one of two tools.
+pub(crate) async fn must_call_one_of(live: &Live, model: &str) {
+    let mut tools = weather();
+    let mut time = tools[0].clone();
+    time["function"]["name"] = "time".into();
+    time["function"]["description"] = "The time in a city".into();
+    tools.as_array_mut().expect("a list").push(time);
+    let fields = json!({"tools": tools, "tool_choice": "required", "max_tokens": 100});
+    let answer = live.chat(model, "What is the weather in Oslo?", fields).await.ok();
+    let choice = &answer["choices"][0];
+    let call = &choice["message"]["tool_calls"][0]["function"];
+    assert!(["weather", "time"].contains(&call["name"].as_str().expect("a name")), "{answer}");
+    check_call(Some("weather"), call["arguments"].as_str(), &answer);
+    assert_eq!((&choice["finish_reason"], &choice["message"]["content"]), (&json!("tool_calls"), &Value::Null));
+    println!("one of two: {call}");
+}
+
 fn check_call(name: Option<&str>, arguments: Option<&str>, answer: &Value) {
     assert_eq!(name, Some("weather"), "{answer}");
     let arguments: Value = serde_json::from_str(arguments.expect("arguments")).expect("JSON");

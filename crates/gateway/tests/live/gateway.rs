@@ -59,6 +59,8 @@ impl Live {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let gateway = format!("http://{}", listener.local_addr().expect("an address"));
         let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
+        // An error means that an earlier test has chosen one.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let server = server.trim_end_matches('/').trim_end_matches("/v1").to_owned();
         Some(Self { gateway, server, client, task })

@@ -2,7 +2,8 @@
 //!
 //! Its OpenAI route can not set the window, and what does not fit the window is cut in silence; so the
 //! window (`num_ctx`) is set here with every request (`window.rs`, from `estimate.rs` and the model's
-//! `card.rs`), cutting is switched off, and the counts at the end of an answer are checked. `draft.rs`
+//! `card.rs`), cutting is switched off, and the counts at the end of an answer are checked. It
+//! can not be made to call a tool: [`Forced`] asks for the call as an answer of a schema. `draft.rs`
 //! turns requests into Ollama's (`messages.rs`, `fields.rs`), `core.rs` sends them, `load.rs` waits for
 //! models that are not in memory, `reading.rs` and `answer.rs` make events of the lines that come back.
 
@@ -37,6 +38,7 @@ use self::names::{same, short};
 use self::window::Need;
 use super::config::{BuildError, Dialect, HttpBackendConfig};
 use super::connection::Connection;
+use super::forced::Forced;
 use crate::backend::unsupported;
 use crate::{
     Backend, BackendHealth, Capabilities, ChatRequest, CompletionRequest, EmbedRequest, Embeddings, Error, EventStream,
@@ -133,9 +135,14 @@ impl Backend for OllamaBackend {
         Ok(self.models.iter().map(named).collect())
     }
 
-    async fn chat(&self, request: ChatRequest) -> Result<EventStream, Error> {
+    async fn chat(&self, mut request: ChatRequest) -> Result<EventStream, Error> {
         let model = request.model.clone();
-        Arc::clone(&self.core).answer(draft::chat(request)?, model).await
+        let forced = Forced::take(&mut request)?;
+        let events = Arc::clone(&self.core).answer(draft::chat(request)?, model).await?;
+        Ok(match forced {
+            Some(forced) => forced.calls(self.name(), events),
+            None => events,
+        })
     }
 
     async fn complete(&self, request: CompletionRequest) -> Result<EventStream, Error> {

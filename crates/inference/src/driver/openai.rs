@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::answer::{self, Expected};
 use super::config::{BuildError, Dialect, HttpBackendConfig};
 use super::connection::Connection;
+use super::forced::Forced;
 use super::learned::{self, Learned};
 use crate::backend::{no_scores, unsupported};
 use crate::{
@@ -108,6 +109,11 @@ impl Learned {
         if self.dialect.has_vllm_routes() { learned::version(&self.connection).await } else { self.version.clone() }
     }
 
+    /// `llama-server` takes `tool_choice`, and where the model's template knows no tools it does not hold to it.
+    fn forces_no_calls(&self) -> bool {
+        self.dialect == Dialect::LlamaServer && self.capabilities.tools == Support::No
+    }
+
     fn moved_max_tokens(&self, max_tokens: Option<u32>, extra: &mut Map<String, Value>) -> Option<u32> {
         if self.dialect.wants_max_completion_tokens() {
             if let Some(limit) = max_tokens {
@@ -145,6 +151,7 @@ impl Backend for OpenAiBackend {
 
     async fn chat(&self, mut request: ChatRequest) -> Result<EventStream, Error> {
         let server = self.server().await?;
+        let forced = if server.forces_no_calls() { Forced::take(&mut request)? } else { None };
         let choices = request.n.unwrap_or(1) as usize;
         let expected = Expected { choices, model: request.model.clone() };
         let mut rest = request.extra;
@@ -160,7 +167,11 @@ impl Backend for OpenAiBackend {
             logprobs: Logprobs::default(),
             rest,
         };
-        server.stream("chat/completions", &body, expected).await
+        let events = server.stream("chat/completions", &body, expected).await?;
+        Ok(match forced {
+            Some(forced) => forced.calls(self.name(), events),
+            None => events,
+        })
     }
 
     async fn complete(&self, mut request: CompletionRequest) -> Result<EventStream, Error> {

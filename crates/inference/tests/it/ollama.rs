@@ -128,6 +128,24 @@ async fn transcripts_of_the_real_one() {
     assert_eq!((thought.as_str(), text_of(&events, 0).as_str()), ("The user wants a.", "b"));
 }
 
+/// The transcript's schema asked for a colour, and so does this tool.
+#[tokio::test]
+async fn a_forced_call_is_asked_for_as_a_schema() {
+    let server = warm(said(fixture!("chat_schema.ndjson"))).await;
+    let colour = json!({"type": "object", "required": ["colour"], "properties": {"colour": {"enum": ["red", "blue"]}}});
+    let tools = json!([{"type": "function", "function": {"name": "paint", "parameters": colour}}]);
+    let request = chat(json!({"tools": tools, "tool_choice": "required"}));
+    let events = collect(backend(&server).chat(request).await.expect("accepted")).await.expect("whole");
+    let calls = extra_of(&events, "tool_calls");
+    let function = &calls[0][0]["function"];
+    let arguments: Value = serde_json::from_str(function["arguments"].as_str().expect("text")).expect("json");
+    assert_eq!((calls.len(), &function["name"]), (1, &json!("paint")));
+    assert!(["red", "blue"].contains(&arguments["colour"].as_str().expect("a colour")));
+    assert_eq!((text_of(&events, 0).as_str(), &ending(&events)[0]), ("", &finish(FinishReason::ToolCalls)));
+    let sent = &server.posted("chat")[0];
+    assert_eq!((&sent["format"], sent.get("tools"), &sent["messages"][0]["role"]), (&colour, None, &json!("system")));
+}
+
 #[tokio::test]
 async fn completions_are_raw_and_several_are_counted_together() {
     let server = warm(said(fixture!("generate.ndjson"))).await;

@@ -41,10 +41,6 @@ pub(super) fn chat(request: ChatRequest) -> Result<Vec<Draft>, FieldError> {
     let ChatRequest { model, messages, sampling, max_tokens, n, extra: mut rest } = request;
     fields::check_sampling(&sampling)?;
     let tools = Tools::take(&mut rest)?;
-    if tools.forced() {
-        let message = "Ollama can not be made to call a tool; send \"auto\" or \"none\"";
-        return Err(FieldError::new("tool_choice", "unsupported_parameter", message));
-    }
     let format = fields::take_format(&mut rest)?;
     let think = fields::take_think(&mut rest)?;
     let logprobs = take_logprobs(&mut rest, Logprobs::of_chat)?;

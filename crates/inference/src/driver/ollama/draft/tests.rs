@@ -105,10 +105,6 @@ fn tools_are_sent_only_when_they_may_be_called() {
     assert_eq!(body(&none[0]).get("tools"), None);
     let one = chat_drafts(&json!({"tools": tools, "parallel_tool_calls": false})).expect("good");
     assert_eq!(one[0].shape, Shape::Chat { one_call: true });
-    for choice in [json!("required"), json!({"type": "function", "function": {"name": "f"}})] {
-        let error = chat_drafts(&json!({"tools": tools, "tool_choice": choice})).expect_err("refused");
-        assert_eq!((error.param.as_deref(), error.code), (Some("tool_choice"), "unsupported_parameter"));
-    }
 }
 
 #[test]
