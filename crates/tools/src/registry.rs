@@ -1,6 +1,8 @@
 //! All tools by name: what is published of them, and how a call reaches them.
 
 #[cfg(test)]
+mod odd_texts;
+#[cfg(test)]
 mod tests;
 
 use std::marker::PhantomData;

@@ -1,11 +1,14 @@
 //! `rewrite`: a text in other words, with what must stay. What rules can do, rules do; the model decides where
 //! only the context tells, and writes where it has shown that it can, under guard.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use lla_protocol::FieldError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::apart::{Left, apart};
 use crate::call::Call;
 use crate::error::ToolError;
 use crate::source;
@@ -14,9 +17,11 @@ use crate::writing::Writers;
 
 pub use diff::Diff;
 use intent::{Intent, Way};
+use keep::Must;
 use pieces::Pieces;
 
 mod diff;
+mod draft;
 mod grammar;
 mod intent;
 mod keep;
@@ -151,127 +156,142 @@ impl Tool for Rewrite {
                 return Err(FieldError::new("instruction", "missing_required_parameter", message).into());
             }
         };
-        let before = source::text(call, params.text, params.path.as_deref()).await?;
+        let text = source::text(call, params.text, params.path.as_deref()).await?;
         let keep = params.keep.unwrap_or_default();
-        if let Some(index) = keep.iter().position(|string| !before.contains(string.as_str())) {
+        let task = Arc::new(apart(move |_| Task::read(text, keep, &instruction)).await??);
+        let (after, method) = self.rewritten(&task, call).await?;
+        apart(move |_| result(&task, after, method)).await
+    }
+}
+
+/// What is to be rewritten, and how.
+struct Task {
+    text: String,
+    instruction: String,
+    intent: Intent,
+    /// What the caller wants to stay.
+    keep: Vec<String>,
+    /// That, and what stays by default.
+    must: Must,
+}
+
+impl Task {
+    fn read(text: String, keep: Vec<String>, instruction: &str) -> Result<Self, FieldError> {
+        if let Some(index) = keep.iter().position(|string| !text.contains(string.as_str())) {
             let message = "is not in the text, so it can not stay";
-            return Err(FieldError::new(&format!("keep[{index}]"), "invalid_value", message).into());
+            return Err(FieldError::new(&format!("keep[{index}]"), "invalid_value", message));
         }
-        let intent = intent::read(&instruction);
-        let mut must = keep.clone();
-        must.extend(keep::by_default(&before).into_iter().filter(|string| !keep.contains(string)));
-        let (after, method) = self.rewritten(&before, &instruction, &intent, &must, call).await?;
-        Ok(result(&before, after, method, keep, &must, &intent))
+        let must = Must::of(&text, &keep);
+        Ok(Self { intent: intent::read(instruction), instruction: instruction.to_owned(), must, keep, text })
     }
 }
 
 impl Rewrite {
-    async fn rewritten(
-        &self,
-        before: &str,
-        instruction: &str,
-        intent: &Intent,
-        must: &[String],
-        call: &Call,
-    ) -> Result<(String, Method), ToolError> {
-        let corrects = intent.ways == [Way::Grammar];
-        if intent.ways.is_empty() || !corrects && self.0.can_write(call).await? {
-            let able = !intent.ways.is_empty() || self.0.can_write(call).await?;
-            if let Some(text) = written::by_model(before, instruction, intent, must, able, call).await? {
+    async fn rewritten(&self, task: &Arc<Task>, call: &Call) -> Result<(String, Method), ToolError> {
+        let ways = &task.intent.ways;
+        let corrects = *ways == [Way::Grammar];
+        if ways.is_empty() || !corrects && self.0.can_write(call).await? {
+            let able = !ways.is_empty() || self.0.can_write(call).await?;
+            if let Some(text) = written::by_model(task, able, call).await? {
                 return Ok((text, Method::Model));
             }
         }
-        let mut text = before.to_owned();
-        if intent.ways.contains(&Way::Grammar) {
-            text = line_by_line(&text, must, |line| grammar::by_rule(&cut(line, must)).to_string());
-            text = grammar::by_likelihood(&text, must, call).await?;
+        let mut text = None;
+        if ways.contains(&Way::Grammar) {
+            let task = Arc::clone(task);
+            let correct = move |left: &Left| {
+                let rules = Rules { must: &task.must, left };
+                (rules.line_by_line(&task.text, |line| grammar::by_rule(&rules.cut(line)).to_string()), task)
+            };
+            let (corrected, task) = apart(correct).await?;
+            text = Some(grammar::by_likelihood(corrected, &task.must, call).await?);
         }
-        for way in &intent.ways {
-            text = by_rule(&text, *way, intent, must);
+        let task = Arc::clone(task);
+        let change = move |left: &Left| {
+            let rules = Rules { must: &task.must, left };
+            let text = text.unwrap_or_else(|| task.text.clone());
+            task.intent.ways.iter().fold(text, |text, way| rules.change(&text, *way, task.intent.max_words))
+        };
+        Ok((apart(change).await?, Method::Rules))
+    }
+}
+
+/// Changes by rule, with what must stay. When the caller has left, the rest stays as it is.
+struct Rules<'a> {
+    must: &'a Must,
+    left: &'a Left,
+}
+
+impl Rules<'_> {
+    fn cut(&self, line: &str) -> Pieces {
+        Pieces::of(line, &self.must.places(line))
+    }
+
+    /// Changes a text in one way.
+    fn change(&self, text: &str, way: Way, max_words: Option<usize>) -> String {
+        let lines =
+            |change: &dyn Fn(&Pieces) -> Pieces| self.line_by_line(text, |line| change(&self.cut(line)).to_string());
+        match way {
+            Way::Grammar => text.to_owned(),
+            Way::Formal => lines(&register::formal),
+            Way::Casual => lines(&register::casual),
+            Way::Plain => lines(&register::plain),
+            Way::Confident => lines(&register::confident),
+            Way::Calm => lines(&|pieces| {
+                let mut said = pieces.clone();
+                register::calm_marks(&mut said);
+                said
+            }),
+            // A greeting stands once, at the beginning.
+            Way::Friendly => register::friendly(&self.cut(text)).to_string(),
+            Way::Active => self.line_by_line(text, voice::active),
+            Way::Concise => shorten::shorten(text, max_words, self.must, self.left),
+            Way::Bullets => lists::bullets(text, false),
+            Way::Numbered => lists::bullets(text, true),
+            Way::Upper => self.case(text, str::to_uppercase),
+            Way::Lower => self.case(text, str::to_lowercase),
         }
-        Ok((text, Method::Rules))
     }
-}
 
-fn cut(line: &str, must: &[String]) -> Pieces {
-    Pieces::of(line, &keep::places(line, must))
-}
-
-/// Changes a text in one way.
-fn by_rule(text: &str, way: Way, intent: &Intent, must: &[String]) -> String {
-    let lines =
-        |change: &dyn Fn(&Pieces) -> Pieces| line_by_line(text, must, |line| change(&cut(line, must)).to_string());
-    match way {
-        Way::Grammar => text.to_owned(),
-        Way::Formal => lines(&register::formal),
-        Way::Casual => lines(&register::casual),
-        Way::Plain => lines(&register::plain),
-        Way::Confident => lines(&register::confident),
-        Way::Calm => lines(&|pieces| {
-            let mut said = pieces.clone();
-            register::calm_marks(&mut said);
-            said
-        }),
-        // A greeting stands once, at the beginning.
-        Way::Friendly => register::friendly(&cut(text, must)).to_string(),
-        Way::Active => line_by_line(text, must, voice::active),
-        Way::Concise => shorten::shorten(text, intent.max_words, must),
-        Way::Bullets => lists::bullets(text, false),
-        Way::Numbered => lists::bullets(text, true),
-        Way::Upper => case(text, must, str::to_uppercase),
-        Way::Lower => case(text, must, str::to_lowercase),
+    fn case(&self, text: &str, change: impl Fn(&str) -> String) -> String {
+        let mut pieces = self.cut(text);
+        for piece in pieces.0.iter_mut().filter(|piece| !piece.fixed) {
+            piece.text = change(&piece.text);
+        }
+        pieces.to_string()
     }
-}
 
-fn case(text: &str, must: &[String], change: impl Fn(&str) -> String) -> String {
-    let mut pieces = cut(text, must);
-    for piece in pieces.0.iter_mut().filter(|piece| !piece.fixed) {
-        piece.text = change(&piece.text);
-    }
-    pieces.to_string()
-}
-
-/// Changes every line for itself, but code between fences, and leaves a line as it is that would lose what
-/// must stay.
-fn line_by_line(text: &str, must: &[String], change: impl Fn(&str) -> String) -> String {
-    let mut fenced = false;
-    text.split('\n')
-        .map(|line| {
+    /// Changes every line for itself, but code between fences, and leaves a line as it is that would lose what
+    /// must stay.
+    fn line_by_line(&self, text: &str, change: impl Fn(&str) -> String) -> String {
+        let mut fenced = false;
+        let changed = text.split('\n').map(|line| {
             let fence = line.trim_start().starts_with("```");
             fenced ^= fence;
-            if fence || fenced || line.trim().is_empty() {
+            if fence || fenced || line.trim().is_empty() || self.left.is_so() {
                 return line.to_owned();
             }
             let mut new = change(line);
-            let here = must.iter().filter(|string| line.contains(string.as_str()));
-            if here.clone().all(|string| keep::restore(&mut new, string)) { new } else { line.to_owned() }
-        })
-        .collect::<Vec<_>>()
-        .join("\n")
+            let lost = self.must.lost(line, &new);
+            if self.must.restore(&mut new, &lost).len() == lost.len() { new } else { line.to_owned() }
+        });
+        changed.collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// Checks what must stay, puts it back or takes the old text.
-fn result(
-    before: &str,
-    mut after: String,
-    mut method: Method,
-    keep: Vec<String>,
-    must: &[String],
-    intent: &Intent,
-) -> Rewritten {
+fn result(task: &Task, mut after: String, mut method: Method) -> Rewritten {
+    let Task { text: before, keep, must, intent, .. } = task;
     let mut notes = Vec::new();
-    let mut restored = Vec::new();
-    for string in must {
-        if !after.contains(string.as_str()) && keep::restore(&mut after, string) {
-            restored.push(string.clone());
-        }
-    }
+    let missing = must.missing(&after);
+    let mut restored = must.restore(&mut after, &missing);
     if keep.iter().any(|string| !after.contains(string.as_str())) {
         notes.push("a string of 'keep' could not be kept otherwise, so the text is unchanged".to_owned());
         before.clone_into(&mut after);
         restored.clear();
     }
-    let lost: Vec<String> = keep::missing(&after, must).into_iter().cloned().collect();
+    let strings = |numbers: Vec<usize>| numbers.into_iter().map(|number| must.string(number).to_owned()).collect();
+    let lost = strings(must.missing(&after));
     let words = after.split_whitespace().count();
     if let Some(most) = intent.max_words.filter(|most| words > *most) {
         notes.push(format!("{words} words instead of {most}: what must stay takes more"));
@@ -283,5 +303,6 @@ fn result(
             notes.push("no acceptable change was found".to_owned());
         }
     }
-    Rewritten { changed, method, diff: diff::diff(before, &after), text: after, kept: keep, restored, lost, notes }
+    let (diff, restored) = (diff::diff(before, &after), strings(restored));
+    Rewritten { changed, method, diff, text: after, kept: keep.clone(), restored, lost, notes }
 }

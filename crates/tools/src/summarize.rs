@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::apart::apart;
 use crate::call::Call;
 use crate::error::ToolError;
 use crate::prose::words::count;
@@ -132,20 +133,19 @@ impl Tool for Summarize {
         let text = source::text(call, params.text, params.path.as_deref()).await?;
         let progress = &call.context().progress;
         progress.step(0, None, "reading");
-        let focus = params.focus.clone();
-        // A text of megabytes takes a second, in which this thread is to serve others.
-        let read = tokio::task::spawn_blocking(move || (Reading::of(&text, focus.as_deref()), count(&text)));
-        let (reading, source_words) = read.await.map_err(|error| {
-            tracing::error!(%error, "a text could not be read");
-            ToolError::Internal
-        })?;
-        let extract = reading.summary(max_words, style, progress).await;
+        let (focus, progress) = (params.focus.clone(), progress.clone());
+        let read = apart(move |left| {
+            let reading = Reading::of(&text, focus.as_deref());
+            let extract = reading.summary(max_words, style, &progress, left);
+            (reading, extract, count(&text))
+        });
+        let (reading, extract, source_words) = read.await?;
         let wish = Wish { max_words, style, focus: params.focus };
         let written =
             if self.0.can_write(call).await? { written::summary(&reading, &extract, &wish, call).await? } else { None };
         let method = if written.is_some() { Method::Written } else { Method::Extracted };
         let summary = written.unwrap_or(extract);
-        progress.step(1, Some(1), "done");
+        call.context().progress.step(1, Some(1), "done");
         Ok(Summary { words: count(&summary), source_words, summary, method })
     }
 }

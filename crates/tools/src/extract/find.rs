@@ -99,17 +99,32 @@ pub(super) fn candidates(reading: &Reading<'_>) -> Vec<Candidate> {
     found
 }
 
-/// The range without white space and punctuation at its ends.
+/// A value has fewer brackets without a partner at its ends.
+const MOST_BRACKETS: usize = 16;
+
+/// The range without white space and punctuation at its ends, and without brackets that open or close nothing;
+/// empty when there are too many of them for a value.
 pub(super) fn trimmed(text: &str, at: Range<usize>) -> Range<usize> {
+    let nothing = at.start..at.start;
+    let mut at = at;
+    for _ in 0..MOST_BRACKETS {
+        at = bare(text, at);
+        match without_bracket(text, &at) {
+            Some(inner) => at = inner,
+            None => return at,
+        }
+    }
+    nothing
+}
+
+/// The range without white space and punctuation at its ends.
+fn bare(text: &str, at: Range<usize>) -> Range<usize> {
     let Some(slice) = text.get(at.clone()) else { return at.start..at.start };
     let dull = |letter: char| letter.is_whitespace() || ".,;:!?|\"'`“”„«»<>*".contains(letter);
     let dull_end = |letter: char| dull(letter) && !is_closed_abbreviation(slice, letter);
     let end = slice.trim_end_matches(dull_end).len();
     let start = slice.len() - slice.trim_start_matches(|letter| dull(letter) || letter == '-').len();
-    if start >= end {
-        return at.start..at.start;
-    }
-    balanced(text, at.start + start..at.start + end)
+    if start >= end { at.start..at.start } else { at.start + start..at.start + end }
 }
 
 /// `S.L.` keeps its last full stop.
@@ -119,17 +134,17 @@ fn is_closed_abbreviation(slice: &str, letter: char) -> bool {
     letter == '.' && back.next() == Some('.') && back.next().is_some_and(char::is_uppercase) && back.next() == Some('.')
 }
 
-/// Without a bracket that opens or closes nothing.
-fn balanced(text: &str, at: Range<usize>) -> Range<usize> {
+/// Without a bracket that opens or closes nothing; `None` where there is none.
+fn without_bracket(text: &str, at: &Range<usize>) -> Option<Range<usize>> {
     let slice = &text[at.clone()];
     let (opened, closed) = (slice.matches('(').count(), slice.matches(')').count());
     let wraps = slice.starts_with('(') && slice.ends_with(')') && opened == 1;
     match () {
-        () if wraps => trimmed(text, at.start + 1..at.end - 1),
-        () if opened > closed && slice.starts_with('(') => trimmed(text, at.start + 1..at.end),
-        () if closed > opened && slice.ends_with(')') => trimmed(text, at.start..at.end - 1),
-        () if opened > closed => slice.rfind('(').map_or(at.clone(), |cut| trimmed(text, at.start..at.start + cut)),
-        () => at,
+        () if wraps => Some(at.start + 1..at.end - 1),
+        () if opened > closed && slice.starts_with('(') => Some(at.start + 1..at.end),
+        () if closed > opened && slice.ends_with(')') => Some(at.start..at.end - 1),
+        () if opened > closed => slice.rfind('(').map(|cut| at.start..at.start + cut),
+        () => None,
     }
 }
 

@@ -103,10 +103,16 @@ const SUBJECTS: &[&str] = &[
 
 /// Fewest words of a form.
 const FEWEST: usize = 4;
+/// Most bytes of a sentence that is looked at: what is longer is no sentence, and would have thousands of forms.
+const LONGEST: usize = 4096;
 
-/// The forms of a sentence, the whole one first. Every one is shorter than those it comes from.
+/// The forms of a sentence, the whole one first. Every one is shorter than those it comes from. One of more
+/// than 4 KiB has only itself.
 pub(crate) fn forms(sentence: &str) -> Vec<String> {
     let mut forms = vec![sentence.to_owned()];
+    if sentence.len() > LONGEST {
+        return forms;
+    }
     let lean = lean(sentence);
     push(&mut forms, lean.clone());
     let stem = lean.trim_end_matches(['.', '!']);

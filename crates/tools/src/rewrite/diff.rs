@@ -1,6 +1,6 @@
 //! How two texts differ.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -40,7 +40,7 @@ pub(super) fn diff(before: &str, after: &str) -> Diff {
         surplus.values().map(|count| usize::try_from((count * sign).max(0)).unwrap_or(0)).sum()
     };
     let (words_added, words_removed) = (sum(1), sum(-1));
-    let now: Vec<String> = split(after).into_iter().map(|sentence| sentence.text).collect();
+    let now: HashSet<String> = split(after).into_iter().map(|sentence| sentence.text).collect();
     let sentences_changed = split(before).iter().filter(|sentence| !now.contains(&sentence.text)).count();
     let summary = format!("{words_removed} of {words_before} words replaced or removed, {words_added} new");
     Diff { words_added, words_removed, words_before, words_after, sentences_changed, summary }

@@ -3,7 +3,7 @@
 use lla_inference::{ScoreItem, ScorePrompt, ScoreRequest, Scores};
 use lla_protocol::openai::Usage;
 
-use super::keep::places;
+use super::keep::Must;
 use super::phrases::{MISTAKES, replace};
 use super::pieces::{Piece, Pieces, capital};
 use super::register::{articles, finish, is_spanish};
@@ -153,6 +153,10 @@ const MOST: usize = 240;
 const SUSPICIOUS: f64 = -7.0;
 /// Words of a text up to which the model is asked; a longer one only gets the rules.
 const LONGEST: usize = 200;
+/// The same in bytes: there may be a word as long as a book.
+const LONGEST_BYTES: usize = 8 << 10;
+/// Letters of a word whose spelling is looked at.
+const LETTERS: std::ops::RangeInclusive<usize> = 3..=32;
 const ROUNDS: usize = 3;
 
 /// What rules can put right.
@@ -190,15 +194,18 @@ fn is_spanish_dot(pieces: &Pieces, index: usize) -> bool {
 ///
 /// # Errors
 /// When there is no model, or it fails.
-pub(super) async fn by_likelihood(text: &str, must: &[String], call: &Call) -> Result<String, ToolError> {
-    let mut pieces = Pieces::of(text, &places(text, must));
-    if pieces.0.len() > LONGEST {
-        return Ok(text.to_owned());
+pub(super) async fn by_likelihood(text: String, must: &Must, call: &Call) -> Result<String, ToolError> {
+    if text.len() > LONGEST_BYTES || text.split_whitespace().nth(LONGEST).is_some() {
+        return Ok(text);
     }
-    let spanish = is_spanish(text);
+    let mut pieces = Pieces::of(&text, &must.places(&text));
+    if pieces.0.len() > LONGEST {
+        return Ok(text);
+    }
+    let spanish = is_spanish(&text);
     let places: Vec<usize> = (0..pieces.0.len()).filter(|&at| may_be_misspelt(&pieces, at)).collect();
     let as_it_is = places.iter().map(|&at| item(&pieces, at, &[], 0)).collect();
-    let Some(scores) = scored(as_it_is, call).await? else { return Ok(text.to_owned()) };
+    let Some(scores) = scored(as_it_is, call).await? else { return Ok(text) };
     let likelihood = |index: usize| scores.sums(index).first().copied().unwrap_or(0.0);
     let suspicious: Vec<usize> =
         places.iter().enumerate().filter(|(index, _)| likelihood(*index) < SUSPICIOUS).map(|(_, at)| *at).collect();
@@ -258,7 +265,7 @@ fn better(tried: &[(usize, Vec<(String, bool)>)], scores: &Scores) -> Vec<(f64, 
 fn may_be_misspelt(pieces: &Pieces, at: usize) -> bool {
     let piece = &pieces.0[at];
     let plain = piece.plain();
-    let is_simple = plain.chars().all(char::is_alphabetic) && plain.chars().count() >= 3;
+    let is_simple = plain.chars().all(char::is_alphabetic) && LETTERS.contains(&plain.chars().count());
     let is_name = piece.text.starts_with(char::is_uppercase) && !pieces.begins_sentence(at);
     !piece.fixed && is_simple && !is_stop(&plain) && !is_name
 }

@@ -1,11 +1,12 @@
 //! A text in fewer words, without losing what must stay.
 
-use super::keep::missing;
+use super::draft::Draft;
+use super::keep::Must;
 use super::phrases::{CONCISE, replace};
-use super::pieces::Pieces;
+use super::pieces::{Piece, Pieces};
 use super::register::finish;
+use crate::apart::Left;
 use crate::prose::compress::{forms, lean};
-use crate::prose::sentences::split;
 use crate::prose::words::count;
 
 /// Words that may go without a trace, least needed first.
@@ -95,77 +96,60 @@ fn without_lead(sentence: &str) -> Option<String> {
 }
 
 /// Says it in fewer words; in at most `most`, where that is given and what must stay leaves room.
-pub(super) fn shorten(text: &str, most: Option<usize>, must: &[String]) -> String {
-    let mut sentences: Vec<String> = split(text).into_iter().map(|sentence| sentence.text).collect();
-    let whole = missing(text, must).len();
-    let keeps = |sentences: &[String]| missing(&sentences.join(" "), must).len() <= whole;
-    for index in 0..sentences.len() {
-        let bare = without_lead(&sentences[index]);
-        try_it(&mut sentences, index, bare.or_else(|| Some(String::new())), &keeps);
-        let tight = tightened(&sentences[index], must);
-        for shorter in [tight.clone(), lean(&tight)] {
-            try_it(&mut sentences, index, Some(shorter), &keeps);
+pub(super) fn shorten(text: &str, most: Option<usize>, must: &Must, left: &Left) -> String {
+    let mut draft = Draft::of(text, must);
+    let all = draft.sentences.len();
+    for index in (0..all).take_while(|_| !left.is_so()) {
+        if let Some(bare) = without_lead(draft.text(index)) {
+            draft.put(index, bare);
         }
+        let tight = tightened(draft.text(index), must);
+        let lean = lean(&tight);
+        draft.put(index, tight);
+        draft.put(index, lean);
     }
-    let fits = |sentences: &[String]| most.is_some_and(|most| words(sentences) <= most);
-    let courteous = |sentence: &String| {
+    let fits = |draft: &Draft<'_>| most.is_some_and(|most| draft.words <= most);
+    let courteous = |sentence: &str| {
         let first = crate::prose::words::words(sentence).next().unwrap_or_default().to_lowercase();
         COURTESY.contains(&first.as_str())
     };
-    for index in (0..sentences.len()).rev() {
-        if sentences.len() > 1 && !fits(&sentences) && courteous(&sentences[index]) && count(&sentences[index]) <= 8 {
-            try_it(&mut sentences, index, None, &keeps);
+    for index in (0..all).rev() {
+        let sentence = draft.text(index);
+        if draft.number > 1 && !fits(&draft) && courteous(sentence) && count(sentence) <= 8 {
+            draft.leave_out(index);
         }
     }
-    let Some(most) = most else { return sentences.join(" ") };
-    for index in (1..sentences.len()).rev() {
-        if words(&sentences) > most {
-            try_it(&mut sentences, index, None, &keeps);
+    let Some(most) = most else { return draft.to_string() };
+    for index in (1..all).rev().take_while(|_| !left.is_so()) {
+        if draft.words > most {
+            draft.leave_out(index);
         }
     }
-    for index in (0..sentences.len()).rev() {
-        if words(&sentences) <= most {
+    for index in (0..all).rev().take_while(|_| !left.is_so()) {
+        if draft.words <= most {
             break;
         }
-        let mut shorter = forms(&sentences[index]);
-        let room = most.saturating_sub(words(&sentences) - count(&sentences[index]));
+        let words = count(draft.text(index));
+        let mut shorter = forms(draft.text(index));
+        let room = most.saturating_sub(draft.words - words);
         // The longest that fits; where none does, the shortest.
         shorter.sort_by_key(|form| {
             (count(form) > room, if count(form) > room { count(form) } else { room - count(form) })
         });
         for form in shorter {
-            if count(&form) < count(&sentences[index]) && try_it(&mut sentences, index, Some(form), &keeps) {
+            if count(&form) < words && draft.put(index, form) {
                 break;
             }
         }
     }
-    without_loose_words(&sentences.join(" "), most, must)
-}
-
-/// Puts another sentence (or none) in place where nothing is lost by it.
-fn try_it(sentences: &mut Vec<String>, index: usize, other: Option<String>, keeps: &dyn Fn(&[String]) -> bool) -> bool {
-    let mut tried = sentences.clone();
-    match other {
-        Some(other) if !other.trim().is_empty() => tried[index] = other,
-        Some(_) => return false,
-        None => drop(tried.remove(index)),
-    }
-    let good = keeps(&tried);
-    if good {
-        *sentences = tried;
-    }
-    good
-}
-
-fn words(sentences: &[String]) -> usize {
-    sentences.iter().map(|sentence| count(sentence)).sum()
+    without_loose_words(&draft.to_string(), most, must)
 }
 
 /// With the table of long phrases, until it finds none.
-fn tightened(sentence: &str, must: &[String]) -> String {
+fn tightened(sentence: &str, must: &Must) -> String {
     let mut text = sentence.to_owned();
     for _ in 0..3 {
-        let mut pieces = replace(&Pieces::of(&text, &super::keep::places(&text, must)), &CONCISE);
+        let mut pieces = replace(&Pieces::of(&text, &must.places(&text)), &CONCISE);
         finish(&mut pieces);
         let tight = pieces.to_string().trim().to_owned();
         if tight == text {
@@ -180,27 +164,38 @@ fn tightened(sentence: &str, must: &[String]) -> String {
 type Loose = Box<dyn Fn(&str) -> bool>;
 
 /// Leaves out words one by one, the least needed first, and at last from the end.
-fn without_loose_words(text: &str, most: usize, must: &[String]) -> String {
-    let mut pieces = Pieces::of(text, &super::keep::places(text, must));
-    let length = |pieces: &Pieces| count(&pieces.to_string());
+fn without_loose_words(text: &str, most: usize, must: &Must) -> String {
+    let mut pieces = Pieces::of(text, &must.places(text));
+    let mut words = count(text);
     let adverb = |word: &str| word.ends_with("ly") && word.len() > 4;
     let mut rounds: Vec<Loose> = vec![Box::new(adverb)];
     rounds.extend(LOOSE.iter().map(|list| Box::new(move |word: &str| list.contains(&word)) as Loose));
     rounds.push(Box::new(|_| true));
     for loose in rounds {
-        let mut at = pieces.0.len();
-        while at > 0 && length(&pieces) > most {
-            at -= 1;
-            let piece = &pieces.0[at];
-            if !piece.fixed && piece.is_word() && loose(&piece.plain()) {
-                let gone = pieces.0.remove(at);
-                if let Some(next) =
-                    pieces.0.get_mut(at).filter(|next| at == 0 || next.lead.is_empty() && next.is_word())
-                {
-                    next.lead = gone.lead;
-                }
-            }
+        if words <= most {
+            break;
         }
+        // From the last to the first, and so they stay in `kept`.
+        let mut kept: Vec<Piece> = Vec::with_capacity(pieces.0.len());
+        while let Some(piece) = pieces.0.pop() {
+            if words <= most || piece.fixed || !piece.is_word() || !loose(&piece.plain()) {
+                kept.push(piece);
+                continue;
+            }
+            let is_first = pieces.0.is_empty();
+            // A word of the text begins at the first piece, and behind white space.
+            let mut begins = is_first || !piece.lead.is_empty();
+            if let Some(next) = kept.last_mut().filter(|next| is_first || next.lead.is_empty() && next.is_word()) {
+                if !next.text.is_empty() {
+                    // It begins now what this one began.
+                    begins = !next.lead.is_empty();
+                }
+                next.lead = piece.lead;
+            }
+            words -= usize::from(begins);
+        }
+        kept.reverse();
+        pieces = Pieces(kept);
     }
     let mut whole = pieces;
     // A mark that has lost its word.

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::intent::{Intent, Way};
-use super::keep::{missing, restore};
+use super::Task;
+use super::intent::Way;
 use crate::call::{Call, Question};
 use crate::error::ToolError;
 use crate::prose::guard::{is_degenerate, is_grounded};
@@ -20,16 +20,11 @@ const KIN: f64 = 0.4;
 ///
 /// # Errors
 /// When there is no model, or it fails.
-pub(super) async fn by_model(
-    text: &str,
-    instruction: &str,
-    intent: &Intent,
-    must: &[String],
-    able: bool,
-    call: &Call,
-) -> Result<Option<String>, ToolError> {
-    let long = count(text);
-    if long > if able { LONGEST } else { LONGEST_FOR_THE_WEAK } {
+pub(super) async fn by_model(task: &Task, able: bool, call: &Call) -> Result<Option<String>, ToolError> {
+    let Task { text, instruction, .. } = task;
+    let longest = if able { LONGEST } else { LONGEST_FOR_THE_WEAK };
+    let long = text.split_whitespace().take(longest + 1).count();
+    if long > longest {
         return Ok(None);
     }
     let tokens = u32::try_from(long).unwrap_or(u32::MAX).saturating_mul(3).max(48);
@@ -40,10 +35,9 @@ pub(super) async fn by_model(
         max_tokens: tokens,
     };
     let mut answer = cleaned(&call.ask(question).await?.text);
-    for string in must {
-        restore(&mut answer, string);
-    }
-    Ok(is_usable(&answer, text, intent, must).then_some(answer))
+    let missing = task.must.missing(&answer);
+    task.must.restore(&mut answer, &missing);
+    Ok(is_usable(&answer, task).then_some(answer))
 }
 
 /// Without an introduction and quotation marks around it.
@@ -66,7 +60,8 @@ fn cleaned(answer: &str) -> String {
     unquoted.filter(|rest| !rest.contains('"')).unwrap_or(answer).trim().to_owned()
 }
 
-fn is_usable(answer: &str, text: &str, intent: &Intent, must: &[String]) -> bool {
+fn is_usable(answer: &str, task: &Task) -> bool {
+    let Task { text, intent, must, .. } = task;
     let stems = |text: &str| -> HashSet<String> { words(text).filter(|word| !is_stop(word)).map(stem).collect() };
     let (old, new) = (stems(text), stems(answer));
     #[expect(clippy::cast_precision_loss, reason = "a count of words")]
@@ -86,5 +81,5 @@ fn is_usable(answer: &str, text: &str, intent: &Intent, must: &[String]) -> bool
         && new_text
         && !is_degenerate(answer)
         && is_grounded(answer, text)
-        && missing(answer, must).is_empty()
+        && must.missing(answer).is_empty()
 }

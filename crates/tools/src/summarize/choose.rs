@@ -1,6 +1,7 @@
 //! Which sentences, in which form, fit the words best: the most valuable things per word, each paid once.
 
-use std::collections::HashSet;
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, HashSet};
 
 use super::rank::Worth;
 use crate::prose::compress::forms;
@@ -19,6 +20,35 @@ struct Form {
     units: Vec<usize>,
 }
 
+/// What a form can bring at most: with every chosen form others bring less, never more, so that only the first
+/// of a queue has to be looked at again.
+#[derive(Debug)]
+struct Promise {
+    gain: f64,
+    /// Among equals the first one comes first.
+    index: usize,
+}
+
+impl Ord for Promise {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.gain.total_cmp(&other.gain).then(other.index.cmp(&self.index))
+    }
+}
+
+impl PartialOrd for Promise {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Promise {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Promise {}
+
 /// How much there may be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit {
@@ -32,29 +62,33 @@ pub(super) struct Limit {
 
 /// Chooses among the sentences with these numbers, and returns their numbers with the chosen form, in order.
 pub(super) fn choose(sentences: &[Sentence], among: &[usize], worth: &Worth, limit: Limit) -> Vec<(usize, String)> {
-    let mut candidates: Vec<Form> = among.iter().flat_map(|&index| forms_of(index, &sentences[index], worth)).collect();
+    let candidates: Vec<Form> = among.iter().flat_map(|&index| forms_of(index, &sentences[index], worth)).collect();
     let mut covered: HashSet<usize> = HashSet::new();
     let mut chosen: Vec<Form> = Vec::new();
+    let mut taken: HashSet<usize> = HashSet::new();
     let mut left = limit.words;
+    let gain = |form: &Form, covered: &HashSet<usize>| {
+        worth.factors[form.sentence] * new_value(form, covered, worth) / length(form.words + limit.each)
+    };
+    let entry = |index: usize, gain: f64| (gain > 0.0).then_some(Promise { gain, index });
+    let mut queue: BinaryHeap<Promise> =
+        candidates.iter().enumerate().filter_map(|(index, form)| entry(index, gain(form, &covered))).collect();
     while chosen.len() < limit.sentences {
-        candidates.retain(|form| form.words + limit.each <= left);
-        let gain = |form: &Form| {
-            worth.factors[form.sentence] * new_value(form, &covered, worth) / length(form.words + limit.each)
-        };
-        let best = candidates
-            .iter()
-            .map(gain)
-            .enumerate()
-            .filter(|(_, gain)| *gain > 0.0)
-            .reduce(|best, next| if next.1 > best.1 { next } else { best });
-        let Some((at, _)) = best else { break };
-        let form = candidates.swap_remove(at);
+        let Some(promise) = queue.pop() else { break };
+        let form = &candidates[promise.index];
+        if form.words + limit.each > left || taken.contains(&form.sentence) {
+            continue;
+        }
+        let now = gain(form, &covered);
+        if now < promise.gain {
+            // Something of it has been said since.
+            queue.extend(entry(promise.index, now));
+            continue;
+        }
         left -= form.words + limit.each;
         covered.extend(&form.units);
-        candidates.retain(|other| other.sentence != form.sentence);
-        // Order decides between equals, so it is put back.
-        candidates.sort_by_key(|form| form.sentence);
-        chosen.push(form);
+        taken.insert(form.sentence);
+        chosen.push(form.clone());
     }
     widen(&mut chosen, sentences, worth, &covered, left);
     chosen.sort_by_key(|form| form.sentence);

@@ -3,6 +3,7 @@
 use super::Style;
 use super::choose::{Limit, choose};
 use super::rank::Worth;
+use crate::apart::Left;
 use crate::progress::Progress;
 use crate::prose::sentences::{Sentence, split};
 use crate::prose::words::count;
@@ -11,6 +12,9 @@ use crate::prose::words::count;
 const PART: usize = 300;
 /// How much more than its room a part may send.
 const GENEROUS: usize = 2;
+
+/// Most words of a sentence. What is longer is none (a table, data in one line), and is cut.
+const LONGEST: usize = 80;
 
 /// A text that has been read.
 pub(super) struct Reading {
@@ -23,13 +27,13 @@ pub(super) struct Reading {
 impl Reading {
     /// Reads a text.
     pub(super) fn of(text: &str, focus: Option<&str>) -> Self {
-        let sentences = split(text);
+        let sentences: Vec<Sentence> = split(text).into_iter().flat_map(pieces).collect();
         let worth = Worth::of(&sentences, focus);
         Self { sentences, worth }
     }
 
-    /// The summary, at most `max_words` words. Gives way between parts, so that dropping it ends the work.
-    pub(super) async fn summary(&self, max_words: usize, style: Style, progress: &Progress) -> String {
+    /// The summary, at most `max_words` words; something shorter when the caller has left meanwhile.
+    pub(super) fn summary(&self, max_words: usize, style: Style, progress: &Progress, left: &Left) -> String {
         let all: Vec<usize> = (0..self.sentences.len()).collect();
         let each = usize::from(style == Style::Bullets);
         let most = if style == Style::Headline { 1 } else { usize::MAX };
@@ -37,6 +41,9 @@ impl Reading {
         let total = u32::try_from(parts).unwrap_or(u32::MAX);
         let mut among = Vec::new();
         for (number, part) in (0_u32..).zip(all.chunks(PART)) {
+            if left.is_so() {
+                return String::new();
+            }
             if parts == 1 {
                 among.extend_from_slice(part);
                 break;
@@ -44,7 +51,6 @@ impl Reading {
             progress.step(number, Some(total.saturating_add(1)), format!("reading part {} of {total}", number + 1));
             let limit = Limit { words: max_words.saturating_mul(GENEROUS), each, sentences: usize::MAX };
             among.extend(choose(&self.sentences, part, &self.worth, limit).into_iter().map(|(index, _)| index));
-            tokio::task::yield_now().await;
         }
         let limit = Limit { words: max_words, each, sentences: most };
         let chosen = choose(&self.sentences, &among, &self.worth, limit);
@@ -62,6 +68,27 @@ impl Reading {
         let cut = words.join(" ");
         if words.len() < count(text) { cut.trim_end_matches([',', ';', ':', '(']).to_owned() } else { cut }
     }
+}
+
+/// A sentence that is too long in several, cut behind a comma or the like where there is one.
+fn pieces(sentence: Sentence) -> Vec<Sentence> {
+    if count(&sentence.text) <= LONGEST {
+        return vec![sentence];
+    }
+    let words: Vec<&str> = sentence.text.split_whitespace().collect();
+    let mut rest = words.as_slice();
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let window = &rest[..rest.len().min(LONGEST)];
+        let ends = |word: &&str| word.ends_with([',', ';', ':', '.', '|']);
+        let end = match window.iter().rposition(ends) {
+            Some(at) if rest.len() > LONGEST && at >= LONGEST / 2 => at + 1,
+            _ => window.len(),
+        };
+        found.push(Sentence { text: rest[..end].join(" "), ..sentence });
+        rest = &rest[end..];
+    }
+    found
 }
 
 fn put_together(sentences: &[String], style: Style) -> String {

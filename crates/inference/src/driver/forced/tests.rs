@@ -42,7 +42,8 @@ fn requests_that_leave_the_choice_to_the_model_stay_as_they_are() {
         assert!(Forced::take(&mut asked).expect("good").is_none(), "{choice}");
         assert_eq!(asked, before, "{choice}");
     }
-    let error = Forced::take(&mut request(json!({"tools": weather(), "tool_choice": named("f")}))).expect_err("unknown");
+    let error =
+        Forced::take(&mut request(json!({"tools": weather(), "tool_choice": named("f")}))).expect_err("unknown");
     assert_eq!(error.param.as_deref(), Some("tool_choice.function.name"));
 }
 
