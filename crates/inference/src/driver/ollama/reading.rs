@@ -34,7 +34,8 @@ pub(super) type Parts = BoxStream<'static, Result<Part, Error>>;
 
 /// Reads the answer to `draft` that was asked for with `window`. Dropping it closes the connection.
 pub(super) fn parts(connection: Arc<Connection>, opened: Opened, draft: &Draft, window: Window) -> Parts {
-    let reading = Reading {
+    // In a box, because `unfold` moves it twice for every part.
+    let reading = Box::new(Reading {
         assembly: Assembly::new(&connection.name, draft.choice, draft.shape),
         connection,
         opened,
@@ -44,7 +45,7 @@ pub(super) fn parts(connection: Arc<Connection>, opened: Opened, draft: &Draft, 
         window,
         ready: VecDeque::new(),
         over: false,
-    };
+    });
     Box::pin(stream::unfold(reading, |mut reading| async move { Some((reading.next().await?, reading)) }))
 }
 
