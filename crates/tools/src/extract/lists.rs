@@ -65,9 +65,10 @@ fn under_heading(node: &Node, reading: &Reading<'_>) -> Vec<Range<usize>> {
         start = at.end;
         let bullet = BULLET.find(line);
         let heading = line.trim().trim_start_matches('#').trim();
-        let name: Vec<String> = words(heading).iter().map(|word| super::vocabulary::stem(word)).collect();
         let marked = line.trim().ends_with(':') || line.starts_with('#');
+        let name = if marked { words(heading) } else { Vec::new() };
         if marked && name.len() <= 5 {
+            let name: Vec<String> = name.iter().map(|word| super::vocabulary::stem(word)).collect();
             open = same_name(node, &name) >= 0.5;
         } else if open && let Some(bullet) = bullet {
             found.push(trimmed(reading.text, at.start + bullet.end()..at.end));
@@ -103,8 +104,7 @@ fn of_pairs(node: &Node, reading: &Reading<'_>) -> Vec<Range<usize>> {
 /// The value up to the end of its sentence, or to the next pair.
 fn value_of(reading: &Reading<'_>, value: Range<usize>) -> Range<usize> {
     let end = reading.sentence_at(value.start).end.clamp(value.start, value.end);
-    let next =
-        reading.pairs.iter().map(|pair| pair.value.start).filter(|&start| start > value.start && start < end).min();
+    let next = reading.value_behind(value.start).filter(|&start| start < end);
     let cut = next.and_then(|next| reading.text.get(value.start..next)?.rfind([',', ';', '(', '|']));
     value.start..cut.map_or(end, |cut| value.start + cut)
 }

@@ -62,7 +62,7 @@ fn heading(list: &Node, reading: &Reading<'_>, lines: &[Range<usize>]) -> Vec<Ra
 /// The fields of a part of the text; none when it is no record.
 fn record(item: &Node, fields: &[Node], reading: &Reading<'_>, segment: &Range<usize>) -> Findings {
     let text = &reading.text[segment.clone()];
-    let part = Reading { decimal_comma: reading.decimal_comma, ..Reading::of(text) };
+    let part = Reading::with(text, reading.decimal_comma);
     let candidates = find::candidates(&part);
     let mut leaves = Vec::new();
     choose::leaves(item, "", &mut leaves);
@@ -149,7 +149,7 @@ fn cells(text: &str, at: Range<usize>, sign: char) -> Vec<Range<usize>> {
 fn cell_value(node: &Node, reading: &Reading<'_>, cell: Range<usize>) -> Option<Taken> {
     let at = trimmed(reading.text, cell);
     let text = reading.text.get(at.clone()).filter(|text| !text.is_empty())?;
-    let part = Reading { decimal_comma: reading.decimal_comma, ..Reading::of(text) };
+    let part = Reading::with(text, reading.decimal_comma);
     let taken = match &node.form {
         Form::Flag => {
             let value = ["yes", "true", "y", "1", "x"].contains(&&*text.to_lowercase());
