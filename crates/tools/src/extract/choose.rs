@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use jsonschema::Validator;
 use serde_json::{Number, Value};
 
 use super::evidence::{Evidence, evidence};
@@ -12,7 +11,6 @@ use super::find::{Candidate, Sort, names};
 use super::form::{Form, Node};
 use super::reading::Reading;
 use super::vocabulary::{self, Role};
-use super::{compile_part, pattern_of};
 
 /// Most candidates that a field keeps.
 const MOST: usize = 400;
@@ -84,12 +82,11 @@ pub(super) fn rows<'a>(leaves: &[(String, &'a Node)], reading: &Reading<'_>, can
 
 /// What may be a field's value, the best first.
 pub(super) fn choices(node: &Node, reading: &Reading<'_>, candidates: &[Candidate]) -> Vec<Choice> {
-    let validator = compile_part(&node.schema);
     let own = own_candidates(node, reading);
     let all = candidates.iter().filter(|one| one.sort != Sort::Words).chain(&own);
     let choice = |candidate: &Candidate| {
         let evidence = evidence(node, candidate, reading)?;
-        let value = value(node, candidate, reading.text, validator.as_ref())?;
+        let value = value(node, candidate, reading.text)?;
         Some(Choice { candidate: candidate.clone(), value, evidence, likely: 0.0 })
     };
     let mut choices: Vec<Choice> = all.filter_map(choice).collect();
@@ -110,7 +107,7 @@ fn own_candidates(node: &Node, reading: &Reading<'_>) -> Vec<Candidate> {
     if !matches!(node.form, Form::Text) {
         return found;
     }
-    if let Some(pattern) = pattern_of(&node.schema) {
+    if let Some(pattern) = node.pattern() {
         found.extend(pattern.find_iter(reading.text).take(MOST).map(|place| Candidate::new(place.range(), Sort::Code)));
     }
     if node.roles.is_empty() || node.roles.contains(&Role::Product) {
@@ -125,8 +122,8 @@ fn own_candidates(node: &Node, reading: &Reading<'_>) -> Vec<Candidate> {
 }
 
 /// The candidate as a value that the field's schema allows.
-fn value(node: &Node, candidate: &Candidate, text: &str, validator: Option<&Validator>) -> Option<Value> {
-    let fits = |value: &Value| validator.is_none_or(|validator| validator.is_valid(value));
+fn value(node: &Node, candidate: &Candidate, text: &str) -> Option<Value> {
+    let fits = |value: &Value| node.is_valid(value);
     if matches!(node.form, Form::Text) {
         let written = Value::String(candidate.text(text).to_owned());
         let wants_iso = node.description.to_lowercase().contains("iso") || node.description.contains("YYYY-MM-DD");

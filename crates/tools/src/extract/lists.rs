@@ -156,7 +156,6 @@ fn split(text: &str, at: Range<usize>) -> Vec<Range<usize>> {
 
 /// Each place as an item: the candidate there, or for text the place itself.
 fn pick(item: &Node, reading: &Reading<'_>, all: &[Choice], places: &[Range<usize>]) -> Vec<Taken> {
-    let validator = super::compile_part(&item.schema);
     let mut found: Vec<Taken> = Vec::new();
     for place in places {
         let bare = reading
@@ -176,7 +175,7 @@ fn pick(item: &Node, reading: &Reading<'_>, all: &[Choice], places: &[Range<usiz
             found.push(Taken { value: choice.value.clone(), at: choice.candidate.at.clone() });
         } else if matches!(item.form, Form::Text) && !bare.is_empty() {
             let value = serde_json::Value::String(reading.text[bare.clone()].to_owned());
-            if validator.as_ref().is_none_or(|validator| validator.is_valid(&value)) {
+            if item.is_valid(&value) {
                 found.push(Taken { value, at: bare });
             }
         } else if let Form::Choice(values) = &item.form {
@@ -219,7 +218,7 @@ fn of_form(item: &Node, reading: &Reading<'_>, all: &[Choice]) -> Vec<Taken> {
     };
     let mut found: Vec<&Choice> =
         all.iter().filter(|choice| choice.candidate.sort == sort && sort != Sort::Words).collect();
-    if let Some(pattern) = super::pattern_of(&item.schema) {
+    if let Some(pattern) = item.pattern() {
         found = all.iter().filter(|choice| pattern.is_match(choice.candidate.text(reading.text))).collect();
     }
     in_order(found)

@@ -161,8 +161,7 @@ fn cell_value(node: &Node, reading: &Reading<'_>, cell: Range<usize>) -> Option<
             let value = choices
                 .first()
                 .map_or_else(|| serde_json::Value::String(text.to_owned()), |choice| choice.value.clone());
-            let valid = super::compile_part(&node.schema).is_none_or(|validator| validator.is_valid(&value));
-            valid.then_some(Taken { value, at: 0..text.len() })?
+            node.is_valid(&value).then_some(Taken { value, at: 0..text.len() })?
         }
         _ => {
             let choices = choose::choices(node, &part, &find::candidates(&part));
