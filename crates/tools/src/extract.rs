@@ -21,6 +21,7 @@ use crate::error::ToolError;
 use crate::source;
 use crate::tool::Tool;
 
+use letters::Letters;
 mod by_prompt;
 mod by_values;
 mod choose;
@@ -30,6 +31,7 @@ mod find;
 mod flags;
 mod form;
 mod likelihood;
+mod letters;
 mod lists;
 mod parts;
 mod reading;
@@ -87,9 +89,9 @@ pub struct Span {
 
 impl Span {
     /// The span of a place in bytes.
-    fn of(pointer: &str, at: Range<usize>, text: &str) -> Self {
-        let quote = text.get(at.clone()).unwrap_or_default();
-        let start = text.get(..at.start).map_or(0, |before| before.chars().count());
+    fn of(pointer: &str, at: Range<usize>, letters: &Letters<'_>) -> Self {
+        let quote = letters.text.get(at.clone()).unwrap_or_default();
+        let start = letters.before(at.start);
         Self { pointer: pointer.to_owned(), start, end: start + quote.chars().count(), quote: quote.to_owned() }
     }
 }

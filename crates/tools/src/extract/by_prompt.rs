@@ -5,6 +5,7 @@ use lla_protocol::openai::FinishReason;
 use serde_json::{Map, Value};
 
 use super::Span;
+use super::letters::Letters;
 use crate::call::{Call, Question};
 use crate::error::ToolError;
 
@@ -43,9 +44,10 @@ pub(super) async fn ask(
 
 /// Finds every string and number of the data in the text; the pointers of those that do not stand there.
 pub(super) fn locate(data: &Value, text: &str) -> (Vec<Span>, Vec<String>) {
+    let letters = Letters::of(text);
     let (mut spans, mut missing) = (Vec::new(), Vec::new());
     walk(data, "", &mut |pointer, value| match find(text, value) {
-        Some(at) => spans.push(Span::of(pointer, at, text)),
+        Some(at) => spans.push(Span::of(pointer, at, &letters)),
         None => missing.push(pointer.to_owned()),
     });
     (spans, missing)

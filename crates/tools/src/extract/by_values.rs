@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::choose::{self, Findings, Row};
 use super::form::{Form, Node};
+use super::letters::Letters;
 use super::likelihood::{self, OpenChoice};
 use super::parts::{self, Part};
 use super::{Extracted, Span, by_prompt, fill, written};
@@ -113,7 +114,8 @@ fn result(
             not_found.push(pointer);
         }
     }
+    let letters = Letters::of(text);
     let there = findings.iter().filter(|(pointer, _)| data.pointer(pointer).is_some());
-    let spans = there.map(|(pointer, taken)| Span::of(pointer, taken.at.clone(), text)).collect();
+    let spans = there.map(|(pointer, taken)| Span::of(pointer, taken.at.clone(), &letters)).collect();
     Extracted { data, spans, not_found }
 }
