@@ -82,6 +82,8 @@ pub(super) fn find(text: &str, value: &str) -> Option<std::ops::Range<usize>> {
     exact.into_iter().find(|at| whole(at)).or_else(|| {
         let same =
             |at: &std::ops::Range<usize>| text.get(at.clone()).is_some_and(|window| window.eq_ignore_ascii_case(value));
-        text.char_indices().map(|(at, _)| at..at + value.len()).find(same)
+        let first = value.bytes().next()?;
+        let begins = text.bytes().enumerate().filter(|(_, byte)| byte.eq_ignore_ascii_case(&first));
+        begins.map(|(at, _)| at..at + value.len()).find(same)
     })
 }
