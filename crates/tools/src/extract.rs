@@ -35,6 +35,7 @@ mod letters;
 mod lists;
 mod parts;
 mod reading;
+mod places;
 mod records;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use super::evidence::same_name;
 use super::find::{self, trimmed};
 use super::flags;
 use super::form::{Form, Node};
+use super::places::Places;
 use super::reading::Reading;
 use super::vocabulary::{stem, words};
 
@@ -67,7 +68,7 @@ fn record(item: &Node, fields: &[Node], reading: &Reading<'_>, segment: &Range<u
     let mut leaves = Vec::new();
     choose::leaves(item, "", &mut leaves);
     let rows = choose::rows(&leaves, &part, &candidates);
-    let mut found = choose::assign(&rows, &[]);
+    let mut found = choose::assign(&rows, &Places::default());
     for (pointer, node) in &leaves {
         let taken = match &node.form {
             Form::Flag => flags::flag(node, &part),
