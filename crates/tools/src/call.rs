@@ -41,11 +41,12 @@ impl Context {
     }
 }
 
-/// A call under way: the context, and the books.
+/// A call under way: the context, and the books. Clones share the books.
+#[derive(Clone)]
 pub struct Call {
     context: Context,
     /// A `std` mutex: held for a few instructions, never across an await.
-    books: Mutex<Books>,
+    books: Arc<Mutex<Books>>,
 }
 
 /// What a call has used.
@@ -76,7 +77,7 @@ impl Call {
     /// A call that has used nothing yet.
     #[must_use]
     pub fn new(context: Context) -> Self {
-        Self { context, books: Mutex::default() }
+        Self { context, books: Arc::default() }
     }
 
     /// What the call may use.

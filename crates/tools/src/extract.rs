@@ -16,12 +16,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::beside::beside;
 use crate::call::Call;
 use crate::error::ToolError;
 use crate::source;
 use crate::tool::Tool;
-
 use letters::Letters;
+
 mod by_prompt;
 mod by_values;
 mod choose;
@@ -30,12 +31,12 @@ mod fill;
 mod find;
 mod flags;
 mod form;
-mod likelihood;
 mod letters;
+mod likelihood;
 mod lists;
 mod parts;
-mod reading;
 mod places;
+mod reading;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -109,19 +110,25 @@ impl Tool for Extract {
     type Result = Extracted;
 
     async fn run(&self, params: Params, call: &Call) -> Result<Extracted, ToolError> {
-        let validator = compile(&params.schema)?;
-        let text = source::text(call, params.text, params.path.as_deref()).await?;
-        let instructions = params.instructions.as_deref();
-        let found = match form::read(&params.schema, instructions) {
-            Some(root) => by_values::extract(&root, instructions, &text, &params.schema, call).await?,
-            None => {
-                let data = by_prompt::ask(&params.schema, instructions, &text, call).await?.unwrap_or(Value::Null);
-                let (spans, not_found) = by_prompt::locate(&data, &text);
-                Extracted { data, spans, not_found }
-            }
-        };
-        valid(found, &params.schema, &validator)
+        let call = call.clone();
+        // A text of megabytes takes seconds, in which this thread is to serve others.
+        beside(async move { extract(params, &call).await }).await?
     }
+}
+
+async fn extract(params: Params, call: &Call) -> Result<Extracted, ToolError> {
+    let validator = compile(&params.schema)?;
+    let text = source::text(call, params.text, params.path.as_deref()).await?;
+    let instructions = params.instructions.as_deref();
+    let found = match form::read(&params.schema, instructions) {
+        Some(root) => by_values::extract(&root, instructions, &text, &params.schema, call).await?,
+        None => {
+            let data = by_prompt::ask(&params.schema, instructions, &text, call).await?.unwrap_or(Value::Null);
+            let (spans, not_found) = by_prompt::locate(&data, &text);
+            Extracted { data, spans, not_found }
+        }
+    };
+    valid(found, &params.schema, &validator)
 }
 
 /// Makes sure that the data is valid; what had to be changed for that is not in the text.
