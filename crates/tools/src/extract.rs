@@ -20,6 +20,7 @@ use crate::call::Call;
 use crate::error::ToolError;
 use crate::source;
 use crate::tool::Tool;
+use letters::Letters;
 
 mod by_prompt;
 mod by_values;
@@ -29,9 +30,11 @@ mod fill;
 mod find;
 mod flags;
 mod form;
+mod letters;
 mod likelihood;
 mod lists;
 mod parts;
+mod places;
 mod reading;
 mod records;
 #[cfg(test)]
@@ -87,9 +90,9 @@ pub struct Span {
 
 impl Span {
     /// The span of a place in bytes.
-    fn of(pointer: &str, at: Range<usize>, text: &str) -> Self {
-        let quote = text.get(at.clone()).unwrap_or_default();
-        let start = text.get(..at.start).map_or(0, |before| before.chars().count());
+    fn of(pointer: &str, at: Range<usize>, letters: &Letters<'_>) -> Self {
+        let quote = letters.text.get(at.clone()).unwrap_or_default();
+        let start = letters.before(at.start);
         Self { pointer: pointer.to_owned(), start, end: start + quote.chars().count(), quote: quote.to_owned() }
     }
 }

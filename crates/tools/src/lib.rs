@@ -10,7 +10,7 @@
 //! Start reading at [`Tool`], then [`Registry::call`], then one tool.
 
 pub mod answer;
-mod apart;
+mod beside;
 pub mod call;
 mod check;
 pub mod classify;

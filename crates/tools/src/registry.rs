@@ -17,6 +17,7 @@ use lla_inference::Tier;
 use lla_protocol::FieldError;
 use serde_json::Value;
 
+use crate::beside::beside;
 use crate::call::{Call, Context};
 use crate::error::ToolError;
 use crate::output::Output;
@@ -108,21 +109,26 @@ impl Registry {
         Ok(arguments)
     }
 
-    /// Checks the arguments, runs the tool, and returns an [`Output`] as JSON. Dropping the future ends
+    /// Checks the arguments, runs the tool beside the thread of the caller, and returns an [`Output`] as JSON. Dropping the future ends
     /// the work. A panic of the tool becomes [`ToolError::Internal`].
     ///
     /// # Errors
     /// When there is no such tool, the arguments are wrong, or the tool fails.
     pub async fn call(&self, name: &str, arguments: Value, context: Context) -> Result<Value, ToolError> {
         let arguments = self.checked(name, arguments)?;
-        let entry = self.entry(name)?;
+        let entry = Arc::clone(self.entry(name)?);
         let begun = Instant::now();
         let deadline = context.deadline;
         let call = Call::new(context);
-        let work = AssertUnwindSafe(entry.run.run(arguments, &call, begun)).catch_unwind();
+        // A text of megabytes takes seconds, in which this thread is to serve others.
+        let work = beside(async move {
+            let work = entry.run.run(arguments, &call, begun);
+            AssertUnwindSafe(work).catch_unwind().await
+        });
         match tokio::time::timeout(deadline, work).await {
-            Ok(Ok(done)) => done,
-            Ok(Err(cause)) => {
+            Ok(Ok(Ok(done))) => done,
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(Err(cause))) => {
                 let text = cause
                     .downcast_ref::<String>()
                     .map(String::as_str)

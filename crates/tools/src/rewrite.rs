@@ -1,14 +1,13 @@
 //! `rewrite`: a text in other words, with what must stay. What rules can do, rules do; the model decides where
 //! only the context tells, and writes where it has shown that it can, under guard.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use async_trait::async_trait;
 use lla_protocol::FieldError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::apart::{Left, apart};
 use crate::call::Call;
 use crate::error::ToolError;
 use crate::source;
@@ -158,9 +157,9 @@ impl Tool for Rewrite {
         };
         let text = source::text(call, params.text, params.path.as_deref()).await?;
         let keep = params.keep.unwrap_or_default();
-        let task = Arc::new(apart(move |_| Task::read(text, keep, &instruction)).await??);
+        let task = Task::read(text, keep, instruction)?;
         let (after, method) = self.rewritten(&task, call).await?;
-        apart(move |_| result(&task, after, method)).await
+        Ok(result(&task, after, method))
     }
 }
 
@@ -176,18 +175,18 @@ struct Task {
 }
 
 impl Task {
-    fn read(text: String, keep: Vec<String>, instruction: &str) -> Result<Self, FieldError> {
+    fn read(text: String, keep: Vec<String>, instruction: String) -> Result<Self, FieldError> {
         if let Some(index) = keep.iter().position(|string| !text.contains(string.as_str())) {
             let message = "is not in the text, so it can not stay";
             return Err(FieldError::new(&format!("keep[{index}]"), "invalid_value", message));
         }
         let must = Must::of(&text, &keep);
-        Ok(Self { intent: intent::read(instruction), instruction: instruction.to_owned(), must, keep, text })
+        Ok(Self { intent: intent::read(&instruction), instruction, must, keep, text })
     }
 }
 
 impl Rewrite {
-    async fn rewritten(&self, task: &Arc<Task>, call: &Call) -> Result<(String, Method), ToolError> {
+    async fn rewritten(&self, task: &Task, call: &Call) -> Result<(String, Method), ToolError> {
         let ways = &task.intent.ways;
         let corrects = *ways == [Way::Grammar];
         if ways.is_empty() || !corrects && self.0.can_write(call).await? {
@@ -196,30 +195,22 @@ impl Rewrite {
                 return Ok((text, Method::Model));
             }
         }
-        let mut text = None;
+        let rules = Rules { must: &task.must };
+        let mut text = task.text.clone();
         if ways.contains(&Way::Grammar) {
-            let task = Arc::clone(task);
-            let correct = move |left: &Left| {
-                let rules = Rules { must: &task.must, left };
-                (rules.line_by_line(&task.text, |line| grammar::by_rule(&rules.cut(line)).to_string()), task)
-            };
-            let (corrected, task) = apart(correct).await?;
-            text = Some(grammar::by_likelihood(corrected, &task.must, call).await?);
+            text = rules.line_by_line(&text, |line| grammar::by_rule(&rules.cut(line)).to_string()).await;
+            text = grammar::by_likelihood(text, &task.must, call).await?;
         }
-        let task = Arc::clone(task);
-        let change = move |left: &Left| {
-            let rules = Rules { must: &task.must, left };
-            let text = text.unwrap_or_else(|| task.text.clone());
-            task.intent.ways.iter().fold(text, |text, way| rules.change(&text, *way, task.intent.max_words))
-        };
-        Ok((apart(change).await?, Method::Rules))
+        for way in ways {
+            text = rules.change(&text, *way, task.intent.max_words).await;
+        }
+        Ok((text, Method::Rules))
     }
 }
 
-/// Changes by rule, with what must stay. When the caller has left, the rest stays as it is.
+/// Changes by rule, with what must stay. They give way now and then, so that dropping them ends the work.
 struct Rules<'a> {
     must: &'a Must,
-    left: &'a Left,
 }
 
 impl Rules<'_> {
@@ -228,24 +219,21 @@ impl Rules<'_> {
     }
 
     /// Changes a text in one way.
-    fn change(&self, text: &str, way: Way, max_words: Option<usize>) -> String {
-        let lines =
-            |change: &dyn Fn(&Pieces) -> Pieces| self.line_by_line(text, |line| change(&self.cut(line)).to_string());
+    async fn change(&self, text: &str, way: Way, max_words: Option<usize>) -> String {
+        let lines = async |change: fn(&Pieces) -> Pieces| {
+            self.line_by_line(text, |line| change(&self.cut(line)).to_string()).await
+        };
         match way {
             Way::Grammar => text.to_owned(),
-            Way::Formal => lines(&register::formal),
-            Way::Casual => lines(&register::casual),
-            Way::Plain => lines(&register::plain),
-            Way::Confident => lines(&register::confident),
-            Way::Calm => lines(&|pieces| {
-                let mut said = pieces.clone();
-                register::calm_marks(&mut said);
-                said
-            }),
+            Way::Formal => lines(register::formal).await,
+            Way::Casual => lines(register::casual).await,
+            Way::Plain => lines(register::plain).await,
+            Way::Confident => lines(register::confident).await,
+            Way::Calm => lines(register::calm).await,
             // A greeting stands once, at the beginning.
             Way::Friendly => register::friendly(&self.cut(text)).to_string(),
-            Way::Active => self.line_by_line(text, voice::active),
-            Way::Concise => shorten::shorten(text, max_words, self.must, self.left),
+            Way::Active => self.line_by_line(text, voice::active).await,
+            Way::Concise => shorten::shorten(text, max_words, self.must).await,
             Way::Bullets => lists::bullets(text, false),
             Way::Numbered => lists::bullets(text, true),
             Way::Upper => self.case(text, str::to_uppercase),
@@ -263,19 +251,23 @@ impl Rules<'_> {
 
     /// Changes every line for itself, but code between fences, and leaves a line as it is that would lose what
     /// must stay.
-    fn line_by_line(&self, text: &str, change: impl Fn(&str) -> String) -> String {
+    async fn line_by_line(&self, text: &str, change: impl Fn(&str) -> String) -> String {
         let mut fenced = false;
-        let changed = text.split('\n').map(|line| {
+        let mut changed: Vec<Cow<'_, str>> = Vec::new();
+        for line in text.split('\n') {
             let fence = line.trim_start().starts_with("```");
             fenced ^= fence;
-            if fence || fenced || line.trim().is_empty() || self.left.is_so() {
-                return line.to_owned();
+            if fence || fenced || line.trim().is_empty() {
+                changed.push(line.into());
+                continue;
             }
             let mut new = change(line);
             let lost = self.must.lost(line, &new);
-            if self.must.restore(&mut new, &lost).len() == lost.len() { new } else { line.to_owned() }
-        });
-        changed.collect::<Vec<_>>().join("\n")
+            let kept = self.must.restore(&mut new, &lost).len() == lost.len();
+            changed.push(if kept { new.into() } else { line.into() });
+            tokio::task::yield_now().await;
+        }
+        changed.join("\n")
     }
 }
 

@@ -5,7 +5,6 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::apart::apart;
 use crate::call::Call;
 use crate::error::ToolError;
 use crate::prose::words::count;
@@ -133,19 +132,15 @@ impl Tool for Summarize {
         let text = source::text(call, params.text, params.path.as_deref()).await?;
         let progress = &call.context().progress;
         progress.step(0, None, "reading");
-        let (focus, progress) = (params.focus.clone(), progress.clone());
-        let read = apart(move |left| {
-            let reading = Reading::of(&text, focus.as_deref());
-            let extract = reading.summary(max_words, style, &progress, left);
-            (reading, extract, count(&text))
-        });
-        let (reading, extract, source_words) = read.await?;
+        let reading = Reading::of(&text, params.focus.as_deref());
+        let extract = reading.summary(max_words, style, progress).await;
+        let source_words = count(&text);
         let wish = Wish { max_words, style, focus: params.focus };
         let written =
             if self.0.can_write(call).await? { written::summary(&reading, &extract, &wish, call).await? } else { None };
         let method = if written.is_some() { Method::Written } else { Method::Extracted };
         let summary = written.unwrap_or(extract);
-        call.context().progress.step(1, Some(1), "done");
+        progress.step(1, Some(1), "done");
         Ok(Summary { words: count(&summary), source_words, summary, method })
     }
 }

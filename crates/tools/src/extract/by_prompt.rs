@@ -5,6 +5,7 @@ use lla_protocol::openai::FinishReason;
 use serde_json::{Map, Value};
 
 use super::Span;
+use super::letters::Letters;
 use crate::call::{Call, Question};
 use crate::error::ToolError;
 
@@ -43,9 +44,10 @@ pub(super) async fn ask(
 
 /// Finds every string and number of the data in the text; the pointers of those that do not stand there.
 pub(super) fn locate(data: &Value, text: &str) -> (Vec<Span>, Vec<String>) {
+    let letters = Letters::of(text);
     let (mut spans, mut missing) = (Vec::new(), Vec::new());
     walk(data, "", &mut |pointer, value| match find(text, value) {
-        Some(at) => spans.push(Span::of(pointer, at, text)),
+        Some(at) => spans.push(Span::of(pointer, at, &letters)),
         None => missing.push(pointer.to_owned()),
     });
     (spans, missing)
@@ -80,6 +82,8 @@ pub(super) fn find(text: &str, value: &str) -> Option<std::ops::Range<usize>> {
     exact.into_iter().find(|at| whole(at)).or_else(|| {
         let same =
             |at: &std::ops::Range<usize>| text.get(at.clone()).is_some_and(|window| window.eq_ignore_ascii_case(value));
-        text.char_indices().map(|(at, _)| at..at + value.len()).find(same)
+        let first = value.bytes().next()?;
+        let begins = text.bytes().enumerate().filter(|(_, byte)| byte.eq_ignore_ascii_case(&first));
+        begins.map(|(at, _)| at..at + value.len()).find(same)
     })
 }

@@ -1,13 +1,15 @@
 //! Values taken from the text, for all fields of a schema.
 
-use std::ops::Range;
+use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
 use super::choose::{self, Findings, Row};
 use super::form::{Form, Node};
+use super::letters::Letters;
 use super::likelihood::{self, OpenChoice};
 use super::parts::{self, Part};
+use super::places::Places;
 use super::{Extracted, Span, by_prompt, fill, written};
 use crate::call::Call;
 use crate::error::ToolError;
@@ -26,7 +28,7 @@ pub(super) async fn extract(
     let parts = parts::read(text).await;
     let mut leaves = Vec::new();
     choose::leaves(root, "", &mut leaves);
-    let mut findings = parts::plain(&leaves, &parts);
+    let mut findings = parts::plain(&leaves, &parts).await;
     let open = open_choices(&leaves, &findings);
     let mut rows = parts::rows(&leaves, &parts).await;
     let model = call.context().models.of(call.context().tier)?;
@@ -38,7 +40,7 @@ pub(super) async fn extract(
         return Ok(Extracted { data, spans, not_found });
     }
     let weighed = weighed.unwrap_or_default();
-    findings.extend(values(&leaves, &parts, &rows));
+    findings.extend(values(&leaves, &parts, &rows).await);
     let is_open = |pointer: &String, node: &Node| {
         let single = matches!(node.form, Form::Text | Form::Integer | Form::Number);
         single && weighed.agrees && !findings.contains_key(pointer)
@@ -62,23 +64,20 @@ fn open_choices<'a>(leaves: &[(String, &'a Node)], findings: &Findings) -> Vec<O
 }
 
 /// Lists that the text names, then single fields, then other lists: each takes from what is left.
-fn values(leaves: &[(String, &Node)], parts: &[Part<'_>], rows: &[Row<'_>]) -> Findings {
-    let lists: Vec<(&String, &Node, &Node, bool)> = leaves
-        .iter()
-        .filter(|(_, node)| !written::is_written(node))
-        .filter_map(|(pointer, node)| match &node.form {
-            Form::List(item) => Some((pointer, *node, &**item, parts::names_list(node, parts))),
-            _ => None,
-        })
-        .collect();
+async fn values(leaves: &[(String, &Node)], parts: &[Part<'_>], rows: &[Row<'_>]) -> Findings {
+    let mut lists: Vec<(&String, &Node, &Node, bool)> = Vec::new();
+    for (pointer, node) in leaves.iter().filter(|(_, node)| !written::is_written(node)) {
+        if let Form::List(item) = &node.form {
+            lists.push((pointer, node, item, parts::names_list(node, parts).await));
+        }
+    }
     let mut findings = Findings::new();
-    let mut used: Vec<Range<usize>> = Vec::new();
+    let mut used = Places::default();
     for named in [true, false] {
         for (pointer, node, item, _) in lists.iter().filter(|list| list.3 == named) {
-            for (place, taken) in parts::list(node, item, parts, &used) {
-                used.push(taken.at.clone());
-                findings.insert(format!("{pointer}{place}"), taken);
-            }
+            let items = parts::list(node, item, named, parts, &used).await;
+            used.extend(items.values().map(|taken| taken.at.clone()));
+            findings.extend(items.into_iter().map(|(place, taken)| (format!("{pointer}{place}"), taken)));
         }
         if named {
             let found = choose::assign(rows, &used);
@@ -99,6 +98,7 @@ fn result(
 ) -> Extracted {
     let mut not_found = Vec::new();
     let mut data = fill::data(root, "", findings, &mut not_found).unwrap_or(Value::Null);
+    let mut known: HashSet<String> = not_found.iter().cloned().collect();
     for (pointer, value) in chosen.into_iter().chain(other) {
         if let Some(place) = data.pointer_mut(&pointer) {
             *place = value;
@@ -109,11 +109,12 @@ fn result(
         } else {
             continue;
         }
-        if !not_found.contains(&pointer) {
+        if known.insert(pointer.clone()) {
             not_found.push(pointer);
         }
     }
+    let letters = Letters::of(text);
     let there = findings.iter().filter(|(pointer, _)| data.pointer(pointer).is_some());
-    let spans = there.map(|(pointer, taken)| Span::of(pointer, taken.at.clone(), text)).collect();
+    let spans = there.map(|(pointer, taken)| Span::of(pointer, taken.at.clone(), &letters)).collect();
     Extracted { data, spans, not_found }
 }

@@ -4,15 +4,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use jsonschema::Validator;
 use serde_json::{Number, Value};
 
 use super::evidence::{Evidence, evidence};
 use super::find::{Candidate, Sort, names};
 use super::form::{Form, Node};
+use super::places::Places;
 use super::reading::Reading;
 use super::vocabulary::{self, Role};
-use super::{compile_part, pattern_of};
 
 /// Most candidates that a field keeps.
 const MOST: usize = 400;
@@ -74,22 +73,28 @@ pub(super) fn inside(pointer: &str, name: &str) -> String {
 
 /// The text and number fields with what may be their values.
 pub(super) fn rows<'a>(leaves: &[(String, &'a Node)], reading: &Reading<'_>, candidates: &[Candidate]) -> Vec<Row<'a>> {
-    let is_row = |node: &Node| matches!(node.form, Form::Text | Form::Integer | Form::Number);
-    let row = |(pointer, node): &(String, &'a Node)| {
+    leaves.iter().filter_map(|leaf| row(leaf, reading, candidates)).collect()
+}
+
+/// A field with what may be its values; `None`: it is none of text or numbers.
+pub(super) fn row<'a>(
+    (pointer, node): &(String, &'a Node),
+    reading: &Reading<'_>,
+    candidates: &[Candidate],
+) -> Option<Row<'a>> {
+    matches!(node.form, Form::Text | Form::Integer | Form::Number).then(|| {
         let choices = choices(node, reading, candidates);
         Row { pointer: pointer.clone(), node, choices }
-    };
-    leaves.iter().filter(|(_, node)| is_row(node)).map(row).collect()
+    })
 }
 
 /// What may be a field's value, the best first.
 pub(super) fn choices(node: &Node, reading: &Reading<'_>, candidates: &[Candidate]) -> Vec<Choice> {
-    let validator = compile_part(&node.schema);
     let own = own_candidates(node, reading);
     let all = candidates.iter().filter(|one| one.sort != Sort::Words).chain(&own);
     let choice = |candidate: &Candidate| {
         let evidence = evidence(node, candidate, reading)?;
-        let value = value(node, candidate, reading.text, validator.as_ref())?;
+        let value = value(node, candidate, reading.text)?;
         Some(Choice { candidate: candidate.clone(), value, evidence, likely: 0.0 })
     };
     let mut choices: Vec<Choice> = all.filter_map(choice).collect();
@@ -110,7 +115,7 @@ fn own_candidates(node: &Node, reading: &Reading<'_>) -> Vec<Candidate> {
     if !matches!(node.form, Form::Text) {
         return found;
     }
-    if let Some(pattern) = pattern_of(&node.schema) {
+    if let Some(pattern) = node.pattern() {
         found.extend(pattern.find_iter(reading.text).take(MOST).map(|place| Candidate::new(place.range(), Sort::Code)));
     }
     if node.roles.is_empty() || node.roles.contains(&Role::Product) {
@@ -125,8 +130,8 @@ fn own_candidates(node: &Node, reading: &Reading<'_>) -> Vec<Candidate> {
 }
 
 /// The candidate as a value that the field's schema allows.
-fn value(node: &Node, candidate: &Candidate, text: &str, validator: Option<&Validator>) -> Option<Value> {
-    let fits = |value: &Value| validator.is_none_or(|validator| validator.is_valid(value));
+fn value(node: &Node, candidate: &Candidate, text: &str) -> Option<Value> {
+    let fits = |value: &Value| node.is_valid(value);
     if matches!(node.form, Form::Text) {
         let written = Value::String(candidate.text(text).to_owned());
         let wants_iso = node.description.to_lowercase().contains("iso") || node.description.contains("YYYY-MM-DD");
@@ -156,51 +161,52 @@ fn value(node: &Node, candidate: &Candidate, text: &str, validator: Option<&Vali
 }
 
 /// Gives every field its best candidate, the surest fields first. `used` holds places that are taken already.
-pub(super) fn assign(rows: &[Row<'_>], used: &[Range<usize>]) -> Findings {
-    let mut used = used.to_vec();
+pub(super) fn assign(rows: &[Row<'_>], used: &Places) -> Findings {
+    let mut used = used.clone();
     let mut findings = Findings::new();
-    let mut open: Vec<usize> = (0..rows.len()).collect();
-    while !open.is_empty() {
-        let best = open
-            .iter()
-            .enumerate()
-            .filter_map(|(place, &row)| {
-                let (choice, score) = best_of(&rows[row], &used)?;
-                Some((place, row, choice, score))
-            })
-            .max_by(|one, other| one.3.total_cmp(&other.3).then(other.0.cmp(&one.0)));
-        let Some((place, row, choice, score)) = best else { break };
-        open.remove(place);
-        let choice = &rows[row].choices[choice];
-        if is_stated(rows[row].node, choice, score, &used) {
-            used.push(choice.candidate.at.clone());
-            let taken = Taken { value: choice.value.clone(), at: choice.candidate.at.clone() };
-            findings.insert(rows[row].pointer.clone(), taken);
+    let mut open: Vec<(&Row<'_>, &Choice, f64)> = rows.iter().filter_map(|row| best_of(row, &used)).collect();
+    while let Some(place) = surest(&open) {
+        let (row, choice, score) = open.remove(place);
+        if !is_stated(row.node, choice, score, &used) {
+            continue;
+        }
+        let at = &choice.candidate.at;
+        used.extend([at.clone()]);
+        let taken = Taken { value: choice.value.clone(), at: at.clone() };
+        findings.insert(row.pointer.clone(), taken);
+        // Choices only lose by what is taken: a best one that this does not touch is the best one still.
+        let touched = |choice: &Choice| choice.candidate.at == *at || choice.candidate.overlaps(at);
+        for best in open.iter_mut().filter(|(_, choice, _)| touched(choice)) {
+            if let Some(now) = best_of(best.0, &used) {
+                *best = now;
+            }
         }
     }
     findings
 }
 
-fn best_of(row: &Row<'_>, used: &[Range<usize>]) -> Option<(usize, f64)> {
+/// The field with the best score; of equal ones the first.
+fn surest(open: &[(&Row<'_>, &Choice, f64)]) -> Option<usize> {
+    (0..open.len()).max_by(|&one, &other| open[one].2.total_cmp(&open[other].2).then(other.cmp(&one)))
+}
+
+fn best_of<'a, 'b>(row: &'a Row<'b>, used: &Places) -> Option<(&'a Row<'b>, &'a Choice, f64)> {
     let score = |choice: &Choice| {
         let at = &choice.candidate.at;
-        let loss = used.iter().map(|taken| {
-            if taken == at {
-                TAKEN
-            } else if choice.candidate.overlaps(taken) {
-                TOUCHED
-            } else {
-                0.0
-            }
-        });
-        choice.score() - loss.fold(0.0, f64::max)
+        let loss = match () {
+            () if used.contains(at) => TAKEN,
+            () if used.touch(at) => TOUCHED,
+            () => 0.0,
+        };
+        choice.score() - loss
     };
     let scores = row.choices.iter().map(score).enumerate();
-    scores.max_by(|one, other| one.1.total_cmp(&other.1).then(other.0.cmp(&one.0)))
+    let (best, score) = scores.max_by(|one, other| one.1.total_cmp(&other.1).then(other.0.cmp(&one.0)))?;
+    Some((row, row.choices.get(best)?, score))
 }
 
 /// Whether the text says it. A field that must have a value takes what there is.
-fn is_stated(node: &Node, choice: &Choice, score: f64, used: &[Range<usize>]) -> bool {
+fn is_stated(node: &Node, choice: &Choice, score: f64, used: &Places) -> bool {
     if node.required && !node.nullable {
         return score > -1.5;
     }
@@ -213,4 +219,70 @@ fn is_stated(node: &Node, choice: &Choice, score: f64, used: &[Range<usize>]) ->
     let plain = vocabulary::words(&node.name).len() == 1 && marked.iter().any(|role| node.roles.contains(role));
     let only = node.roles.first().is_some_and(|role| vocabulary::roles(&node.name).next() == Some(*role));
     free && plain && only && choice.evidence.fit >= 1.0 && vocabulary::stem(&node.name) != "fax"
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A place with how likely it is, in few steps so that some are equal.
+    fn choice() -> impl Strategy<Value = Choice> {
+        (0_usize..30, 1_usize..6, 0_u8..9).prop_map(|(start, length, likely)| Choice {
+            candidate: Candidate::new(start..start + length, Sort::Words),
+            value: json!(start),
+            evidence: Evidence::default(),
+            likely: f64::from(likely) / 2.0,
+        })
+    }
+
+    /// The same, with every field looked at anew after each one.
+    fn assigned_anew(rows: &[Row<'_>], used: &[Range<usize>]) -> Findings {
+        let (mut used, mut findings) = (used.to_vec(), Findings::new());
+        let mut open: Vec<&Row<'_>> = rows.iter().collect();
+        loop {
+            let mut best: Option<(usize, &Choice, f64)> = None;
+            for (place, row) in open.iter().enumerate() {
+                for choice in &row.choices {
+                    let at = &choice.candidate.at;
+                    let touched = used.iter().any(|taken| choice.candidate.overlaps(taken));
+                    let loss = if used.contains(at) { TAKEN } else { f64::from(u8::from(touched)) * TOUCHED };
+                    let score = choice.score() - loss;
+                    if best.is_none_or(|(_, _, before)| score > before) {
+                        best = Some((place, choice, score));
+                    }
+                }
+            }
+            let Some((place, choice, score)) = best else { return findings };
+            let row = open.remove(place);
+            if score > -1.5 {
+                used.push(choice.candidate.at.clone());
+                let taken = Taken { value: choice.value.clone(), at: choice.candidate.at.clone() };
+                findings.insert(row.pointer.clone(), taken);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fields_get_what_they_get_when_all_are_looked_at_anew(
+            choices in prop::collection::vec(prop::collection::vec(choice(), 0..8), 1..7),
+            taken in prop::collection::vec((0_usize..30, 0_usize..6), 0..5),
+        ) {
+            let schema = json!({"properties": {"a": {"type": "string"}}, "required": ["a"]});
+            let root = super::super::form::read(schema.as_object().expect("object"), None).expect("fields");
+            let Form::Object(fields) = &root.form else { panic!("{root:?}") };
+            let rows: Vec<Row<'_>> = choices
+                .into_iter()
+                .enumerate()
+                .map(|(index, choices)| Row { pointer: format!("/{index}"), node: &fields[0], choices })
+                .collect();
+            let taken: Vec<Range<usize>> = taken.into_iter().map(|(start, length)| start..start + length).collect();
+            let mut used = Places::default();
+            used.extend(taken.iter().cloned());
+            prop_assert_eq!(assign(&rows, &used), assigned_anew(&rows, &taken));
+        }
+    }
 }

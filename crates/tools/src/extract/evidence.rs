@@ -67,10 +67,9 @@ pub(super) fn evidence(node: &Node, candidate: &Candidate, reading: &Reading<'_>
 
 /// A pair's value belongs to what its key says; a chunk with a pair inside is more than a value.
 fn foreign_key(candidate: &Candidate, reading: &Reading<'_>, key: f64) -> f64 {
-    let inside = |start: usize| candidate.at.start < start && start < candidate.at.end;
     match candidate.sort {
         Value if key < 0.2 => 0.9,
-        Chunk if reading.pairs.iter().any(|pair| inside(pair.value.start)) => 0.6,
+        Chunk if reading.value_behind(candidate.at.start).is_some_and(|start| start < candidate.at.end) => 0.6,
         _ => 0.0,
     }
 }
@@ -90,19 +89,11 @@ pub(super) fn same_name(node: &Node, key: &[String]) -> f64 {
 
 fn key(node: &Node, candidate: &Candidate, reading: &Reading<'_>) -> f64 {
     let mut best: f64 = 0.0;
-    for (index, pair) in reading.pairs.iter().enumerate() {
-        let inside = pair.value.start <= candidate.at.start && candidate.at.end <= pair.value.end;
-        if !inside || candidate.pair.is_some_and(|own| own != index) {
+    for (index, pair) in reading.pairs_at(candidate.at.start) {
+        if candidate.at.end > pair.value.end || candidate.pair.is_some_and(|own| own != index) {
             continue;
         }
         let Some(between) = reading.text.get(pair.value.start..candidate.at.start) else { continue };
-        if reading
-            .pairs
-            .iter()
-            .any(|inner| inner.value.start > pair.value.start && inner.value.start <= candidate.at.start)
-        {
-            continue;
-        }
         let words = between.split_whitespace().filter(|word| word.chars().any(char::is_alphanumeric)).count();
         let crosses = between.contains([';', '\n']) || between.contains(". ");
         #[expect(clippy::cast_precision_loss, reason = "a few words")]

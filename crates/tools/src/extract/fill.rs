@@ -1,5 +1,7 @@
 //! From what was found to data that the schema allows; and values that a schema allows, made from it alone.
 
+use std::ops::Bound;
+
 use jsonschema::Validator;
 use regex_syntax::hir::{Hir, HirKind};
 use serde_json::{Map, Value, json};
@@ -24,8 +26,7 @@ pub(super) fn data(node: &Node, pointer: &str, findings: &Findings, made_up: &mu
                     object.insert(field.name.clone(), value);
                 }
             }
-            let found = findings.keys().any(|key| key.strip_prefix(pointer).is_some_and(|rest| rest.starts_with('/')));
-            if !found && !pointer.is_empty() && (node.nullable || !node.required) {
+            if !has_inside(findings, pointer) && !pointer.is_empty() && (node.nullable || !node.required) {
                 made_up.truncate(start);
                 return node.nullable.then_some(Value::Null);
             }
@@ -35,9 +36,7 @@ pub(super) fn data(node: &Node, pointer: &str, findings: &Findings, made_up: &mu
             let mut items = Vec::new();
             loop {
                 let place = format!("{pointer}/{}", items.len());
-                let inner = format!("{place}/");
-                let known = findings.contains_key(&place)
-                    || findings.range(inner.clone()..).next().is_some_and(|(key, _)| key.starts_with(&inner));
+                let known = findings.contains_key(&place) || has_inside(findings, &place);
                 let Some(value) = known.then(|| data(item, &place, findings, made_up)).flatten() else { break };
                 items.push(value);
             }
@@ -61,6 +60,15 @@ pub(super) fn data(node: &Node, pointer: &str, findings: &Findings, made_up: &mu
             }
         },
     }
+}
+
+/// Whether something was found for a part of what `pointer` names.
+fn has_inside(findings: &Findings, pointer: &str) -> bool {
+    let inner = format!("{pointer}/");
+    findings
+        .range::<str, _>((Bound::Included(inner.as_str()), Bound::Unbounded))
+        .next()
+        .is_some_and(|(key, _)| key.starts_with(&inner))
 }
 
 /// Repairs data until it is valid: what is wrong becomes `null`, goes, or becomes the least value. The pointers

@@ -1,8 +1,13 @@
 //! The caller's schema as fields to look for.
 
+use std::sync::OnceLock;
+
+use jsonschema::Validator;
+use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::vocabulary::{self, Cue, Role};
+use super::{compile_part, pattern_of};
 
 /// References and branches inside each other, at most; a schema that goes deeper refers to itself.
 const DEEPEST: usize = 12;
@@ -10,7 +15,7 @@ const DEEPEST: usize = 12;
 const MOST: usize = 4000;
 
 /// A field, or the items of a list.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Node {
     /// Its name as the schema has it.
     pub(super) name: String,
@@ -22,10 +27,26 @@ pub(super) struct Node {
     pub(super) form: Form,
     pub(super) cues: Vec<Cue>,
     pub(super) roles: Vec<Role>,
+    /// Built when first asked for, and used for every part of the text.
+    validator: OnceLock<Option<Validator>>,
+    pattern: OnceLock<Option<Regex>>,
+}
+
+impl Node {
+    /// Whether a value is valid for the field by itself.
+    pub(super) fn is_valid(&self, value: &Value) -> bool {
+        let validator = self.validator.get_or_init(|| compile_part(&self.schema));
+        validator.as_ref().is_none_or(|validator| validator.is_valid(value))
+    }
+
+    /// The pattern of the field's schema, to be looked for anywhere in a text.
+    pub(super) fn pattern(&self) -> Option<&Regex> {
+        self.pattern.get_or_init(|| pattern_of(&self.schema)).as_ref()
+    }
 }
 
 /// What a value is made of.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Form {
     Text,
     Integer,
@@ -139,6 +160,8 @@ fn node(name: &str, schema: &Value, required: bool, outer: &[Cue]) -> Node {
         cues,
         roles: roles.unwrap_or_default(),
         schema,
+        validator: OnceLock::new(),
+        pattern: OnceLock::new(),
     }
 }
 

@@ -6,18 +6,19 @@
 
 use std::ops::Range;
 
-use lla_inference::{ChatRequest, ScoreItem, ScorePrompt, ScoreRequest};
-use lla_protocol::openai::{Message, Role, Sampling, Usage};
-use serde_json::{Map, Value};
+use lla_inference::{ScoreItem, ScorePrompt, ScoreRequest};
+use lla_protocol::openai::Usage;
+use serde_json::Value;
 
 use super::choose::Row;
 use super::form::Node;
 use super::parts::Part;
-use super::reading::Reading;
 use super::vocabulary;
 use crate::call::Call;
 use crate::error::ToolError;
 use crate::models::Model;
+
+mod windows;
 
 /// Candidates of a field that are scored, in each window.
 const SCORED: usize = 10;
@@ -29,8 +30,6 @@ const WEIGHT: f64 = 0.35;
 const MOST: f64 = 6.0;
 /// Differences of log-probability are rounded to this.
 const STEP: f64 = 0.5;
-/// Most tokens of a window: small models read short texts better.
-const WINDOW: u32 = 1024;
 /// Windows that are scored in one request.
 const AT_ONCE: usize = 4;
 /// An enum whose values do not stand in the text is decided on the first so many requests: every window of a long
@@ -71,11 +70,12 @@ pub(super) async fn weigh(
     if open.is_empty() && !rows.iter().any(is_contested) {
         return Ok(Some(Weighed::default()));
     }
-    let windows = windows(model, parts).await?;
+    let windows = windows::windows(model, parts).await?;
+    let places: Vec<Vec<usize>> = rows.iter().map(by_place).collect();
     let mut chosen: Vec<Vec<f64>> = vec![Vec::new(); open.len()];
     let batches: Vec<&[Range<usize>]> = windows.chunks(AT_ONCE).collect();
     for (number, batch) in batches.iter().enumerate() {
-        let asked = ask(text, rows, if number < OPEN { open } else { &[] }, batch);
+        let asked = ask(text, rows, &places, if number < OPEN { open } else { &[] }, batch);
         if asked.items.is_empty() {
             continue;
         }
@@ -172,14 +172,21 @@ enum Of {
     Open(usize),
 }
 
-fn ask(text: &str, rows: &[Row<'_>], open: &[OpenChoice<'_>], windows: &[Range<usize>]) -> Asked {
+/// `places` holds for each row what [`by_place`] gives.
+fn ask(
+    text: &str,
+    rows: &[Row<'_>],
+    places: &[Vec<usize>],
+    open: &[OpenChoice<'_>],
+    windows: &[Range<usize>],
+) -> Asked {
     let mut asked = Asked { items: Vec::new(), questions: Vec::new() };
     for window in windows {
         let part = text.get(window.clone()).unwrap_or_default();
         let mut biased: Vec<String> = Vec::new();
         let mut questions: Vec<(Of, &Node, Vec<String>)> = Vec::new();
-        for (index, row) in rows.iter().enumerate() {
-            let places = contested(row, window);
+        for (index, (row, places)) in rows.iter().zip(places).enumerate() {
+            let places = contested(row, places, window);
             let texts = places.iter().map(|&place| format!(" {}", row.choices[place].candidate.text(text))).collect();
             if !places.is_empty() && is_contested(row) {
                 questions.push((Of::Row(index, places), row.node, texts));
@@ -209,15 +216,21 @@ fn is_contested(row: &Row<'_>) -> bool {
     first.score() - second.score() < CLEAR
 }
 
-/// The choices of a row in a window that the evidence alone does not decide.
-fn contested(row: &Row<'_>, window: &Range<usize>) -> Vec<usize> {
+/// The choices of a row in the order of their places: a long text has many windows, and each looks only at its own.
+fn by_place(row: &Row<'_>) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..row.choices.len()).collect();
+    places.sort_by_key(|&place| row.choices[place].candidate.at.start);
+    places
+}
+
+/// The choices of a row in a window that the evidence alone does not decide. `places` is what [`by_place`] gives.
+fn contested(row: &Row<'_>, places: &[usize], window: &Range<usize>) -> Vec<usize> {
     let Some(best) = row.choices.first().map(super::choose::Choice::score) else { return Vec::new() };
-    let inside = |&place: &usize| window.contains(&row.choices[place].candidate.at.start);
-    (0..row.choices.len())
-        .filter(inside)
-        .take_while(|&place| best - row.choices[place].score() < CLEAR)
-        .take(SCORED)
-        .collect()
+    let before = |end: usize| places.partition_point(|&place| row.choices[place].candidate.at.start < end);
+    let mut inside = places[before(window.start)..before(window.end)].to_vec();
+    inside.sort_unstable();
+    let open = inside.into_iter().take_while(|&place| best - row.choices[place].score() < CLEAR);
+    open.take(SCORED).collect()
 }
 
 fn item(text: &str, label: &str, continuations: Vec<String>) -> ScoreItem {
@@ -235,57 +248,4 @@ fn label(node: &Node) -> String {
     } else {
         format!("{name} ({})", node.description)
     }
-}
-
-/// The text in pieces that the model can read, cut between sentences where that can be.
-async fn windows(model: &Model, parts: &[Part<'_>]) -> Result<Vec<Range<usize>>, ToolError> {
-    let mut found = Vec::new();
-    for part in parts {
-        let inner = windows_of(model, &part.reading).await?;
-        found.extend(inner.into_iter().map(|at| at.start + part.offset..at.end + part.offset));
-    }
-    Ok(found)
-}
-
-async fn windows_of(model: &Model, reading: &Reading<'_>) -> Result<Vec<Range<usize>>, ToolError> {
-    let most = model.window.map_or(WINDOW, |window| (window / 2).clamp(64, WINDOW));
-    let mut found: Vec<Range<usize>> = Vec::new();
-    let whole = 0..reading.text.len();
-    let mut open = vec![whole];
-    while let Some(part) = open.pop() {
-        // A token is at least a byte, and seldom more than eight.
-        let fits = part.len() <= most as usize
-            || (part.len() <= most as usize * 8 && tokens(model, &reading.text[part.clone()]).await? <= most);
-        match middle(reading, &part) {
-            Some(cut) if !fits => {
-                open.push(cut..part.end);
-                open.push(part.start..cut);
-            }
-            _ => found.push(part),
-        }
-    }
-    Ok(found)
-}
-
-/// Where a part is cut in two: the end of a sentence near its middle.
-fn middle(reading: &Reading<'_>, part: &Range<usize>) -> Option<usize> {
-    let aim = part.start + part.len() / 2;
-    let ends = reading.sentences.iter().map(|sentence| sentence.end).filter(|&end| end > part.start && end < part.end);
-    let words = reading.words.iter().map(|word| word.at.end).filter(|&end| end > part.start && end < part.end);
-    let letter = (aim..part.end).find(|&at| reading.text.is_char_boundary(at) && at > part.start && at < part.end);
-    let near = |ends: &mut dyn Iterator<Item = usize>| ends.min_by_key(|end| end.abs_diff(aim));
-    let sentence = near(&mut ends.into_iter()).filter(|end| end.abs_diff(aim) < part.len() / 4);
-    sentence.or_else(|| near(&mut words.into_iter())).or(letter)
-}
-
-async fn tokens(model: &Model, text: &str) -> Result<u32, ToolError> {
-    let request = ChatRequest {
-        model: model.name.clone(),
-        messages: vec![Message::text(Role::User, text)],
-        sampling: Sampling::default(),
-        max_tokens: None,
-        n: None,
-        extra: Map::new(),
-    };
-    Ok(model.count_tokens(&request).await?)
 }

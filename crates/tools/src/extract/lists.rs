@@ -65,9 +65,10 @@ fn under_heading(node: &Node, reading: &Reading<'_>) -> Vec<Range<usize>> {
         start = at.end;
         let bullet = BULLET.find(line);
         let heading = line.trim().trim_start_matches('#').trim();
-        let name: Vec<String> = words(heading).iter().map(|word| super::vocabulary::stem(word)).collect();
         let marked = line.trim().ends_with(':') || line.starts_with('#');
+        let name = if marked { words(heading) } else { Vec::new() };
         if marked && name.len() <= 5 {
+            let name: Vec<String> = name.iter().map(|word| super::vocabulary::stem(word)).collect();
             open = same_name(node, &name) >= 0.5;
         } else if open && let Some(bullet) = bullet {
             found.push(trimmed(reading.text, at.start + bullet.end()..at.end));
@@ -103,8 +104,7 @@ fn of_pairs(node: &Node, reading: &Reading<'_>) -> Vec<Range<usize>> {
 /// The value up to the end of its sentence, or to the next pair.
 fn value_of(reading: &Reading<'_>, value: Range<usize>) -> Range<usize> {
     let end = reading.sentence_at(value.start).end.clamp(value.start, value.end);
-    let next =
-        reading.pairs.iter().map(|pair| pair.value.start).filter(|&start| start > value.start && start < end).min();
+    let next = reading.value_behind(value.start).filter(|&start| start < end);
     let cut = next.and_then(|next| reading.text.get(value.start..next)?.rfind([',', ';', '(', '|']));
     value.start..cut.map_or(end, |cut| value.start + cut)
 }
@@ -156,7 +156,6 @@ fn split(text: &str, at: Range<usize>) -> Vec<Range<usize>> {
 
 /// Each place as an item: the candidate there, or for text the place itself.
 fn pick(item: &Node, reading: &Reading<'_>, all: &[Choice], places: &[Range<usize>]) -> Vec<Taken> {
-    let validator = super::compile_part(&item.schema);
     let mut found: Vec<Taken> = Vec::new();
     for place in places {
         let bare = reading
@@ -176,7 +175,7 @@ fn pick(item: &Node, reading: &Reading<'_>, all: &[Choice], places: &[Range<usiz
             found.push(Taken { value: choice.value.clone(), at: choice.candidate.at.clone() });
         } else if matches!(item.form, Form::Text) && !bare.is_empty() {
             let value = serde_json::Value::String(reading.text[bare.clone()].to_owned());
-            if validator.as_ref().is_none_or(|validator| validator.is_valid(&value)) {
+            if item.is_valid(&value) {
                 found.push(Taken { value, at: bare });
             }
         } else if let Form::Choice(values) = &item.form {
@@ -219,7 +218,7 @@ fn of_form(item: &Node, reading: &Reading<'_>, all: &[Choice]) -> Vec<Taken> {
     };
     let mut found: Vec<&Choice> =
         all.iter().filter(|choice| choice.candidate.sort == sort && sort != Sort::Words).collect();
-    if let Some(pattern) = super::pattern_of(&item.schema) {
+    if let Some(pattern) = item.pattern() {
         found = all.iter().filter(|choice| pattern.is_match(choice.candidate.text(reading.text))).collect();
     }
     in_order(found)

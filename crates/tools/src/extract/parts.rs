@@ -1,10 +1,12 @@
 //! A text in parts that are read one at a time, so that the work grows with the text and not with its square.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::choose::{self, Findings, Row, Taken};
 use super::find::{self, Candidate};
 use super::form::{Form, Node};
+use super::places::Places;
 use super::reading::{Reading, decimal_comma};
 use super::{flags, lists, records};
 
@@ -58,19 +60,19 @@ impl Part<'_> {
     }
 
     /// Places of the whole text that are in this part, as places of the part.
-    fn inside(&self, places: &[Range<usize>]) -> Vec<Range<usize>> {
-        let end = self.offset + self.reading.text.len();
-        let mine = places.iter().filter(|at| at.start >= self.offset && at.end <= end);
+    fn inside(&self, places: &Places) -> Vec<Range<usize>> {
+        let mine = places.inside(self.offset..self.offset + self.reading.text.len());
         mine.map(|at| at.start - self.offset..at.end - self.offset).collect()
     }
 }
 
 /// The text and number fields with what may be their values, in places of the whole text.
 pub(super) async fn rows<'a>(leaves: &[(String, &'a Node)], parts: &[Part<'_>]) -> Vec<Row<'a>> {
-    let mut all: Vec<Row<'a>> = Vec::new();
-    for part in parts {
-        let mut rows = choose::rows(leaves, &part.reading, &part.candidates);
-        for row in &mut rows {
+    let mut all = Vec::new();
+    for leaf in leaves {
+        let mut joined: Option<Row<'a>> = None;
+        for part in parts {
+            let Some(mut row) = choose::row(leaf, &part.reading, &part.candidates) else { break };
             if parts.len() > 1 {
                 row.choices.truncate(KEPT);
             }
@@ -78,53 +80,69 @@ pub(super) async fn rows<'a>(leaves: &[(String, &'a Node)], parts: &[Part<'_>]) 
                 let at = &choice.candidate.at;
                 choice.candidate.at = at.start + part.offset..at.end + part.offset;
             }
-        }
-        if all.is_empty() {
-            all = rows;
-        } else {
-            for (row, more) in all.iter_mut().zip(rows) {
-                row.choices.extend(more.choices);
+            match &mut joined {
+                Some(joined) => joined.choices.extend(row.choices),
+                None => joined = Some(row),
             }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
+        all.extend(joined);
     }
     for row in &mut all {
         row.choices.sort_by(|one, other| other.score().total_cmp(&one.score()));
+        tokio::task::yield_now().await;
     }
     all
 }
 
 /// What needs no model: yes and no, and words of an enum that stand in the text; of the first part that has it.
-pub(super) fn plain(leaves: &[(String, &Node)], parts: &[Part<'_>]) -> Findings {
-    let found = |(pointer, node): &(String, &Node)| {
-        let taken = parts.iter().find_map(|part| {
+pub(super) async fn plain(leaves: &[(String, &Node)], parts: &[Part<'_>]) -> Findings {
+    let mut found = Findings::new();
+    for (pointer, node) in leaves {
+        for part in parts {
             let taken = match &node.form {
                 Form::Flag => flags::flag(node, &part.reading),
                 Form::Choice(values) => flags::choice(node, values, &part.reading),
-                _ => None,
+                _ => break,
             };
-            taken.map(|taken| part.shifted(taken))
-        })?;
-        Some((pointer.clone(), taken))
-    };
-    leaves.iter().filter_map(found).collect()
+            if let Some(taken) = taken {
+                found.insert(pointer.clone(), part.shifted(taken));
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    found
 }
 
 /// Whether the text names a list, so that its items are known before the single fields.
-pub(super) fn names_list(node: &Node, parts: &[Part<'_>]) -> bool {
-    parts.iter().any(|part| lists::is_named(node, &part.reading))
+pub(super) async fn names_list(node: &Node, parts: &[Part<'_>]) -> bool {
+    for part in parts {
+        if lists::is_named(node, &part.reading) {
+            return true;
+        }
+        tokio::task::yield_now().await;
+    }
+    false
 }
 
-/// The items of a list with their pointers from the list on: of the parts that name it, else of all.
-pub(super) fn list(node: &Node, item: &Node, parts: &[Part<'_>], used: &[Range<usize>]) -> Findings {
+/// The items of a list with their pointers from the list on: of the parts that name it if any does (`named`),
+/// else of all.
+pub(super) async fn list(node: &Node, item: &Node, named: bool, parts: &[Part<'_>], used: &Places) -> Findings {
     let limit = |name: &str| node.schema.get(name).and_then(serde_json::Value::as_u64);
     let most = limit("maxItems").and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
     let unique = node.schema.get("uniqueItems").is_some_and(|unique| unique == true);
-    let named = names_list(node, parts);
     let mut found = Findings::new();
-    let mut seen: Vec<serde_json::Value> = Vec::new();
+    let mut seen: HashSet<serde_json::Value> = HashSet::new();
     let mut count = 0;
-    for part in parts.iter().filter(|part| !named || lists::is_named(node, &part.reading)) {
+    for part in parts {
+        tokio::task::yield_now().await;
+        if count >= most {
+            break;
+        }
+        if named && !lists::is_named(node, &part.reading) {
+            continue;
+        }
         let items: Vec<Findings> = match &item.form {
             Form::Object(_) => records::records(node, item, &part.reading),
             _ => {
@@ -134,10 +152,9 @@ pub(super) fn list(node: &Node, item: &Node, parts: &[Part<'_>], used: &[Range<u
         };
         for item in items {
             let value = item.get("").map(|taken| taken.value.clone());
-            if count >= most || (unique && value.as_ref().is_some_and(|value| seen.contains(value))) {
+            if count >= most || (unique && value.is_some_and(|value| !seen.insert(value))) {
                 continue;
             }
-            seen.extend(value.filter(|_| unique));
             found.extend(item.into_iter().map(|(inner, taken)| (format!("/{count}{inner}"), part.shifted(taken))));
             count += 1;
         }

@@ -18,6 +18,8 @@ pub(super) struct Reading<'a> {
     /// In order, without gaps that hold words; never over a line's end.
     pub(super) sentences: Vec<Range<usize>>,
     pub(super) pairs: Vec<Pair>,
+    /// The pairs in the order of their values' beginnings.
+    by_value: Vec<usize>,
     /// Whether numbers are written as in `1.234,50`.
     pub(super) decimal_comma: bool,
 }
@@ -44,7 +46,7 @@ static WORD: LazyLock<Regex> = LazyLock::new(|| pattern(r"[\p{L}\p{N}]+(?:['’]
 static SENTENCE_END: LazyLock<Regex> = LazyLock::new(|| pattern(r"[.!?]+[)\u{22}»]?(?:\s+|$)|\n+"));
 static PAIR: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?:^|[\n.;,(|\-*•\t]|\. )[ \t]*(?P<key>\p{L}[\p{L}\p{N}'’._#/-]*(?: [\p{L}(#°&/][\p{L}\p{N}'’.%)/-]*){0,4}) ?(?: ?\([^)\n]{0,20}\))?[:：][ \t]+(?P<value>[^\n]+)",
+        r"(?:^|[\n.;,(|\-*•\t]|\. )[ \t]*(?P<key>\p{L}[\p{L}\p{N}'’._#/-]*(?: [\p{L}(#°&/][\p{L}\p{N}'’.%)/-]*){0,4}) ?(?: ?\([^)\n]{0,20}\))?[:：][ \t]+(?P<value>[^\n])",
     )
 });
 static FIELD: LazyLock<Regex> =
@@ -64,6 +66,7 @@ const ABBREVIATIONS: [&str; 20] = [
 ];
 
 impl<'a> Reading<'a> {
+    #[cfg(test)]
     pub(super) fn of(text: &'a str) -> Self {
         Self::with(text, decimal_comma(text))
     }
@@ -81,7 +84,26 @@ impl<'a> Reading<'a> {
                 Word { at: found.range(), stem: stem(found.as_str()), sentence }
             })
             .collect();
-        Self { text, words, sentences, pairs: pairs(text), decimal_comma }
+        let pairs = pairs(text);
+        let mut by_value: Vec<usize> = (0..pairs.len()).collect();
+        by_value.sort_by_key(|&index| pairs[index].value.start);
+        Self { text, words, sentences, pairs, by_value, decimal_comma }
+    }
+
+    /// The pairs, with their indices, whose values begin last at or before a place: where values stand inside each
+    /// other the innermost.
+    pub(super) fn pairs_at(&self, place: usize) -> impl Iterator<Item = (usize, &Pair)> {
+        let start = |&index: &usize| self.pairs[index].value.start;
+        let begun = self.by_value.partition_point(|index| start(index) <= place);
+        let last = begun.checked_sub(1).map_or(0, |last| start(&self.by_value[last]));
+        let innermost = self.by_value[..begun].iter().rev().take_while(move |index| start(index) == last);
+        innermost.map(|&index| (index, &self.pairs[index]))
+    }
+
+    /// Where the next value of a pair begins behind a place.
+    pub(super) fn value_behind(&self, place: usize) -> Option<usize> {
+        let begun = self.by_value.partition_point(|&index| self.pairs[index].value.start <= place);
+        self.by_value.get(begun).map(|&index| self.pairs[index].value.start)
     }
 
     /// The index of the first word that begins at or behind a place.
@@ -138,7 +160,9 @@ fn pairs(text: &str) -> Vec<Pair> {
     // Pairs may stand inside the value of another one: `A: b, c: d`.
     while let Some(found) = PAIR.captures_at(text, from) {
         let (Some(key), Some(value)) = (found.name("key"), found.name("value")) else { break };
-        pairs.push(Pair { key: stems(key.as_str()), value: value.range() });
+        // The pattern stops behind the value's first letter: to read every line once for each of its pairs takes long.
+        let end = text[value.end()..].find('\n').map_or(text.len(), |line| value.end() + line);
+        pairs.push(Pair { key: stems(key.as_str()), value: value.start()..end });
         from = value.start().max(from + 1);
         while !text.is_char_boundary(from) {
             from += 1;
@@ -177,6 +201,19 @@ mod tests {
         assert!(found[1].1.starts_with("Gita, repro"), "{found:?}");
         assert!(found[2].1.starts_with("yes. lvl"), "{found:?}");
         assert_eq!(found[3..], [("lvl".to_owned(), "warn"), ("msg".to_owned(), "no way")]);
+    }
+
+    #[test]
+    fn values_inside_each_other_are_told_by_their_beginnings() {
+        let text = "Owner: Gita, place: Ulm, day: Monday\nx=1";
+        let reading = Reading::of(text);
+        let starts: Vec<usize> = ["Gita", "Ulm", "Monday", "1"].iter().filter_map(|said| text.find(said)).collect();
+        for place in 0..text.len() {
+            let innermost = starts.iter().rev().find(|&&start| start <= place);
+            let found: Vec<usize> = reading.pairs_at(place).map(|(_, pair)| pair.value.start).collect();
+            assert_eq!(found, innermost.into_iter().copied().collect::<Vec<_>>(), "{place}");
+            assert_eq!(reading.value_behind(place), starts.iter().copied().find(|&start| start > place), "{place}");
+        }
     }
 
     #[test]

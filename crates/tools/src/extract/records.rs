@@ -7,6 +7,7 @@ use super::evidence::same_name;
 use super::find::{self, trimmed};
 use super::flags;
 use super::form::{Form, Node};
+use super::places::Places;
 use super::reading::Reading;
 use super::vocabulary::{stem, words};
 
@@ -62,12 +63,12 @@ fn heading(list: &Node, reading: &Reading<'_>, lines: &[Range<usize>]) -> Vec<Ra
 /// The fields of a part of the text; none when it is no record.
 fn record(item: &Node, fields: &[Node], reading: &Reading<'_>, segment: &Range<usize>) -> Findings {
     let text = &reading.text[segment.clone()];
-    let part = Reading { decimal_comma: reading.decimal_comma, ..Reading::of(text) };
+    let part = Reading::with(text, reading.decimal_comma);
     let candidates = find::candidates(&part);
     let mut leaves = Vec::new();
     choose::leaves(item, "", &mut leaves);
     let rows = choose::rows(&leaves, &part, &candidates);
-    let mut found = choose::assign(&rows, &[]);
+    let mut found = choose::assign(&rows, &Places::default());
     for (pointer, node) in &leaves {
         let taken = match &node.form {
             Form::Flag => flags::flag(node, &part),
@@ -149,7 +150,7 @@ fn cells(text: &str, at: Range<usize>, sign: char) -> Vec<Range<usize>> {
 fn cell_value(node: &Node, reading: &Reading<'_>, cell: Range<usize>) -> Option<Taken> {
     let at = trimmed(reading.text, cell);
     let text = reading.text.get(at.clone()).filter(|text| !text.is_empty())?;
-    let part = Reading { decimal_comma: reading.decimal_comma, ..Reading::of(text) };
+    let part = Reading::with(text, reading.decimal_comma);
     let taken = match &node.form {
         Form::Flag => {
             let value = ["yes", "true", "y", "1", "x"].contains(&&*text.to_lowercase());
@@ -161,8 +162,7 @@ fn cell_value(node: &Node, reading: &Reading<'_>, cell: Range<usize>) -> Option<
             let value = choices
                 .first()
                 .map_or_else(|| serde_json::Value::String(text.to_owned()), |choice| choice.value.clone());
-            let valid = super::compile_part(&node.schema).is_none_or(|validator| validator.is_valid(&value));
-            valid.then_some(Taken { value, at: 0..text.len() })?
+            node.is_valid(&value).then_some(Taken { value, at: 0..text.len() })?
         }
         _ => {
             let choices = choose::choices(node, &part, &find::candidates(&part));

@@ -106,6 +106,21 @@ async fn spans_are_in_characters_and_quote_what_is_written() {
 }
 
 #[tokio::test]
+async fn every_item_of_a_long_text_is_found_where_it_stands() {
+    let mails: Vec<String> = (0..1200).map(|number| format!("größe{number}@müller.example")).collect();
+    let text: String = mails.iter().map(|mail| format!("Für 3 € schrieb {mail} zurück.\n")).collect();
+    let schema = json!({"properties": {"emails": {"type": "array", "items": {"type": "string"}}}});
+    let out = extract(scoring(3), schema, &text).await.expect("data");
+    assert_eq!(out.data, json!({"emails": mails}));
+    assert_eq!((out.spans.len(), out.not_found.len()), (mails.len(), 0));
+    let letters: Vec<char> = text.chars().collect();
+    for span in &out.spans {
+        let quote: String = letters[span.start..span.end].iter().collect();
+        assert_eq!((quote.as_str(), out.data.pointer(&span.pointer)), (&*span.quote, Some(&json!(span.quote))));
+    }
+}
+
+#[tokio::test]
 async fn a_backend_that_can_not_score_writes_the_data_and_a_broken_answer_is_repaired() {
     let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]});
     for (said, n, not_found) in

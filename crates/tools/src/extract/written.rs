@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 
 use super::by_prompt;
 use super::choose::{Findings, Taken};
-use super::compile_part;
 use super::form::{Form, Node};
 use crate::call::Call;
 use crate::error::ToolError;
@@ -54,8 +53,7 @@ pub(super) async fn write(
     let Some(answer) = by_prompt::ask(&schema, instructions, text, call).await? else { return Ok(written) };
     for (pointer, node) in fields {
         let value = answer.get(name(pointer)).filter(|value| !value.is_null());
-        let valid = |value: &&Value| compile_part(&node.schema).is_none_or(|validator| validator.is_valid(value));
-        let Some(value) = value.filter(valid) else { continue };
+        let Some(value) = value.filter(|value| node.is_valid(value)) else { continue };
         let place = match value {
             Value::String(said) if !said.is_empty() => by_prompt::find(text, said),
             Value::Number(number) => by_prompt::find(text, &number.to_string()),

@@ -130,8 +130,15 @@ pub(super) fn plain(pieces: &Pieces) -> Pieces {
     said
 }
 
+/// Stops instead of exclamation marks.
+pub(super) fn calm(pieces: &Pieces) -> Pieces {
+    let mut said = pieces.clone();
+    calm_marks(&mut said);
+    said
+}
+
 /// Stops instead of exclamation marks, one of each.
-pub(super) fn calm_marks(pieces: &mut Pieces) {
+fn calm_marks(pieces: &mut Pieces) {
     for piece in pieces.0.iter_mut().filter(|piece| !piece.fixed && piece.text == "!") {
         ".".clone_into(&mut piece.text);
     }

@@ -1,11 +1,12 @@
 //! A text in fewer words, without losing what must stay.
 
+use tokio::task::yield_now;
+
 use super::draft::Draft;
 use super::keep::Must;
 use super::phrases::{CONCISE, replace};
 use super::pieces::{Piece, Pieces};
 use super::register::finish;
-use crate::apart::Left;
 use crate::prose::compress::{forms, lean};
 use crate::prose::words::count;
 
@@ -96,10 +97,11 @@ fn without_lead(sentence: &str) -> Option<String> {
 }
 
 /// Says it in fewer words; in at most `most`, where that is given and what must stay leaves room.
-pub(super) fn shorten(text: &str, most: Option<usize>, must: &Must, left: &Left) -> String {
+pub(super) async fn shorten(text: &str, most: Option<usize>, must: &Must) -> String {
     let mut draft = Draft::of(text, must);
     let all = draft.sentences.len();
-    for index in (0..all).take_while(|_| !left.is_so()) {
+    for index in 0..all {
+        yield_now().await;
         if let Some(bare) = without_lead(draft.text(index)) {
             draft.put(index, bare);
         }
@@ -120,15 +122,16 @@ pub(super) fn shorten(text: &str, most: Option<usize>, must: &Must, left: &Left)
         }
     }
     let Some(most) = most else { return draft.to_string() };
-    for index in (1..all).rev().take_while(|_| !left.is_so()) {
+    for index in (1..all).rev() {
         if draft.words > most {
             draft.leave_out(index);
         }
     }
-    for index in (0..all).rev().take_while(|_| !left.is_so()) {
+    for index in (0..all).rev() {
         if draft.words <= most {
             break;
         }
+        yield_now().await;
         let words = count(draft.text(index));
         let mut shorter = forms(draft.text(index));
         let room = most.saturating_sub(draft.words - words);

@@ -3,7 +3,6 @@
 use super::Style;
 use super::choose::{Limit, choose};
 use super::rank::Worth;
-use crate::apart::Left;
 use crate::progress::Progress;
 use crate::prose::sentences::{Sentence, split};
 use crate::prose::words::count;
@@ -32,8 +31,8 @@ impl Reading {
         Self { sentences, worth }
     }
 
-    /// The summary, at most `max_words` words; something shorter when the caller has left meanwhile.
-    pub(super) fn summary(&self, max_words: usize, style: Style, progress: &Progress, left: &Left) -> String {
+    /// The summary, at most `max_words` words. Gives way between parts, so that dropping it ends the work.
+    pub(super) async fn summary(&self, max_words: usize, style: Style, progress: &Progress) -> String {
         let all: Vec<usize> = (0..self.sentences.len()).collect();
         let each = usize::from(style == Style::Bullets);
         let most = if style == Style::Headline { 1 } else { usize::MAX };
@@ -41,9 +40,6 @@ impl Reading {
         let total = u32::try_from(parts).unwrap_or(u32::MAX);
         let mut among = Vec::new();
         for (number, part) in (0_u32..).zip(all.chunks(PART)) {
-            if left.is_so() {
-                return String::new();
-            }
             if parts == 1 {
                 among.extend_from_slice(part);
                 break;
@@ -51,6 +47,7 @@ impl Reading {
             progress.step(number, Some(total.saturating_add(1)), format!("reading part {} of {total}", number + 1));
             let limit = Limit { words: max_words.saturating_mul(GENEROUS), each, sentences: usize::MAX };
             among.extend(choose(&self.sentences, part, &self.worth, limit).into_iter().map(|(index, _)| index));
+            tokio::task::yield_now().await;
         }
         let limit = Limit { words: max_words, each, sentences: most };
         let chosen = choose(&self.sentences, &among, &self.worth, limit);

@@ -7,7 +7,6 @@ use lla_protocol::openai::{Message, Role, Sampling};
 
 use super::extractive::Reading;
 use super::{Style, Wish};
-use crate::apart::Left;
 use crate::call::Call;
 use crate::error::ToolError;
 use crate::progress::Progress;
@@ -74,7 +73,7 @@ async fn part_summary(part: &str, focus: &str, call: &Call) -> Result<String, To
     if !is_degenerate(&answer) && count(&answer) <= 2 * PART_WORDS && is_grounded(&answer, part) {
         return Ok(answer.trim().to_owned());
     }
-    Ok(Reading::of(part, None).summary(PART_WORDS, Style::Paragraph, &Progress::default(), &Left::default()))
+    Ok(Reading::of(part, None).summary(PART_WORDS, Style::Paragraph, &Progress::default()).await)
 }
 
 /// The sentences in parts of about [`PART`] tokens each, by how many tokens the text has for its bytes.

@@ -143,13 +143,7 @@ fn ends(reading: &Reading<'_>, value: Range<usize>) -> Vec<usize> {
     for sign in [", ", "; ", " (", " <", " | ", ") ", "),", ")."] {
         ends.extend(slice.find(sign).map(|cut| value.start + cut));
     }
-    if let Some(next) = reading
-        .pairs
-        .iter()
-        .filter(|pair| value.contains(&pair.value.start) && pair.value.start > value.start)
-        .map(|pair| pair.value.start)
-        .min()
-    {
+    if let Some(next) = reading.value_behind(value.start).filter(|&next| next < value.end) {
         // Another pair begins inside: the value ends before its key.
         ends.retain(|&end| end <= next);
         let cut = text[value.start..next].rfind([',', ';', '.', '(', '|']).map(|cut| value.start + cut);
