@@ -37,7 +37,7 @@ pub(super) struct Expected {
 /// document is read too.
 pub(super) async fn events(
     connection: Arc<Connection>,
-    opened: Opened,
+    mut opened: Opened,
     expected: Expected,
 ) -> Result<EventStream, Error> {
     let kind = opened.response.header("content-type").unwrap_or_default();
@@ -52,6 +52,7 @@ pub(super) async fn events(
         let message = format!("it answered with the content type '{kind}' instead of a stream of events");
         return Err(Error::upstream(&connection.name, message));
     }
+    opened.response.forget_head();
     let (decoder, begun, over, failed) = (Decoder::new(MAX_EVENT), false, false, None);
     // In a box, because `unfold` moves it twice for every event.
     let reading = Box::new(Reading { connection, opened, decoder, assembly, begun, over, failed });

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Uri};
+use http::{HeaderMap, Request, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -25,8 +25,9 @@ use tower_service::Service;
 
 use super::config::HttpBackendConfig;
 
-/// How long an unused connection is kept.
+/// How long an unused connection is kept, and how many of them: each holds some 40 KiB.
 const IDLE: Duration = Duration::from_secs(90);
+const MOST_IDLE: usize = 128;
 /// A silent connection is asked whether it is still there after this, and again after as long.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How often it is asked in vain.
@@ -50,7 +51,7 @@ impl Transport {
         // On this machine a new connection costs next to nothing, and a kept one may be to a process that
         // has just died.
         let pools = config.socket.is_none() && config.dialect.pools();
-        let max_idle = if pools { usize::MAX } else { 0 };
+        let max_idle = if pools { MOST_IDLE } else { 0 };
         if config.socket.is_none() && is_plain(url) {
             let mut builder = Client::builder(TokioExecutor::new());
             builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(max_idle);
@@ -102,6 +103,11 @@ impl Response {
     /// A header's value; `None` when it is not there or not text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.0.headers().get(name)?.to_str().ok()
+    }
+
+    /// Gives the headers back. They are pieces of the first buffer that was read, which stays as long as they do.
+    pub(super) fn forget_head(&mut self) {
+        *self.0.headers_mut() = HeaderMap::new();
     }
 
     /// The next bytes of the body; `None` at its end.

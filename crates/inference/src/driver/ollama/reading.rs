@@ -33,7 +33,8 @@ pub(super) enum Part {
 pub(super) type Parts = BoxStream<'static, Result<Part, Error>>;
 
 /// Reads the answer to `draft` that was asked for with `window`. Dropping it closes the connection.
-pub(super) fn parts(connection: Arc<Connection>, opened: Opened, draft: &Draft, window: Window) -> Parts {
+pub(super) fn parts(connection: Arc<Connection>, mut opened: Opened, draft: &Draft, window: Window) -> Parts {
+    opened.response.forget_head();
     // In a box, because `unfold` moves it twice for every part.
     let reading = Box::new(Reading {
         assembly: Assembly::new(&connection.name, draft.choice, draft.shape),
