@@ -4,7 +4,8 @@ use std::pin::Pin;
 
 use futures_util::Stream;
 use lla_protocol::openai::{FinishReason, Usage};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::Error;
 
@@ -45,6 +46,16 @@ impl Event {
     #[must_use]
     pub fn text(index: u32, text: impl Into<String>) -> Self {
         Self::Delta(Delta { index, text: text.into(), ..Delta::default() })
+    }
+
+    /// A delta that is a whole call of a function, the `place`-th of its choice. `arguments` are the text of a JSON
+    /// object; a call that the server gave no `id` gets one.
+    pub(crate) fn call(index: u32, place: u32, id: Option<String>, name: &str, arguments: &str) -> Self {
+        let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{}", Uuid::new_v4().simple()));
+        let function = json!({"name": name, "arguments": arguments});
+        let calls = json!([{"index": place, "id": id, "type": "function", "function": function}]);
+        let extra = Map::from_iter([("tool_calls".to_owned(), calls)]);
+        Self::Delta(Delta { index, extra, ..Delta::default() })
     }
 }
 

@@ -125,20 +125,16 @@ impl Registry {
             let work = entry.run.run(arguments, &call, begun);
             AssertUnwindSafe(work).catch_unwind().await
         });
-        match tokio::time::timeout(deadline, work).await {
-            Ok(Ok(Ok(done))) => done,
-            Ok(Err(error)) => Err(error),
-            Ok(Ok(Err(cause))) => {
-                let text = cause
-                    .downcast_ref::<String>()
-                    .map(String::as_str)
-                    .or_else(|| cause.downcast_ref::<&str>().copied())
-                    .unwrap_or("no text");
-                tracing::error!(tool = name, panic = text, "a tool panicked");
-                Err(ToolError::Internal)
-            }
-            Err(_) => Err(ToolError::Deadline(deadline)),
-        }
+        let done = tokio::time::timeout(deadline, work).await.map_err(|_| ToolError::Deadline(deadline))??;
+        done.unwrap_or_else(|cause| {
+            let text = cause
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| cause.downcast_ref::<&str>().copied())
+                .unwrap_or("no text");
+            tracing::error!(tool = name, panic = text, "a tool panicked");
+            Err(ToolError::Internal)
+        })
     }
 }
 

@@ -11,7 +11,6 @@ use lla_protocol::openai::{Content, FinishReason, Message, Part, Role, Tool, Too
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use crate::{ChatRequest, Delta, Error, Event, EventStream};
 
@@ -136,20 +135,19 @@ impl Forced {
 
     /// The call and the finish; `None` when what was written is no call.
     fn end(&self, index: u32, text: &str, reason: FinishReason) -> Option<Vec<Event>> {
-        let finish = |reason| Event::Finish { index, reason };
-        match (self.read(text), reason) {
-            (Some((name, arguments)), FinishReason::Stop) => {
-                let reason = if self.is_named { FinishReason::Stop } else { FinishReason::ToolCalls };
-                Some(vec![call(index, &name, arguments), finish(reason)])
-            }
-            (Some((name, arguments)), _) => Some(vec![call(index, &name, arguments), finish(reason)]),
-            (None, FinishReason::Stop) => None,
+        let call = |name: &str, arguments: &str| Event::call(index, 0, None, name, arguments);
+        let said = match (self.read(text), self.tools.as_slice()) {
+            (Some((name, arguments)), _) => call(&name, arguments),
+            (None, _) if reason == FinishReason::Stop => return None,
             // Cut off: what there is of it was asked for.
-            (None, _) => Some(match self.tools.as_slice() {
-                [only] => vec![call(index, &only.name, text), finish(reason)],
-                _ => vec![Event::text(index, text), finish(reason)],
-            }),
-        }
+            (None, [only]) => call(&only.name, text),
+            (None, _) => Event::text(index, text),
+        };
+        let reason = match reason {
+            FinishReason::Stop if !self.is_named => FinishReason::ToolCalls,
+            other => other,
+        };
+        Some(vec![said, Event::Finish { index, reason }])
     }
 
     /// Name and arguments of a whole call.
@@ -163,14 +161,6 @@ impl Forced {
         let is_known = self.tools.iter().any(|tool| tool.name == choice.name);
         (is_known && is_object(arguments)).then_some((choice.name, arguments))
     }
-}
-
-fn call(index: u32, name: &str, arguments: &str) -> Event {
-    let id = format!("call_{}", Uuid::new_v4().simple());
-    let function = json!({"name": name, "arguments": arguments});
-    let calls = json!([{"index": 0, "id": id, "type": "function", "function": function}]);
-    let extra = Map::from_iter([("tool_calls".to_owned(), calls)]);
-    Event::Delta(Delta { index, extra, ..Delta::default() })
 }
 
 /// A schema that stands at `place` now: its references start from the root of the document.

@@ -68,6 +68,11 @@ pub(crate) fn fixed(text: &str) -> Vec<Range<usize>> {
             starts = piece.ends_with([':', '.', '!', '?']);
         }
     }
+    apart(found)
+}
+
+/// Ranges in order, with those that share something joined.
+pub(crate) fn apart(mut found: Vec<Range<usize>>) -> Vec<Range<usize>> {
     found.sort_by_key(|range| range.start);
     let mut apart: Vec<Range<usize>> = Vec::new();
     for range in found {

@@ -70,15 +70,7 @@ impl Must {
     pub(super) fn places(&self, text: &str) -> Vec<Range<usize>> {
         let mut found = facts::fixed(text);
         found.extend(self.each(text).map(|(_, range)| range));
-        found.sort_by_key(|range| (range.start, range.end));
-        let mut apart: Vec<Range<usize>> = Vec::new();
-        for range in found {
-            match apart.last_mut() {
-                Some(last) if range.start < last.end => last.end = last.end.max(range.end),
-                _ => apart.push(range),
-            }
-        }
-        apart
+        facts::apart(found)
     }
 
     /// Gives missing strings their own letters back where only their case was changed; those that are there now.

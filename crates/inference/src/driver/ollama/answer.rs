@@ -2,8 +2,7 @@
 
 use lla_protocol::ollama::{Piece, TokenLogprob, ToolCall};
 use lla_protocol::openai::{ChatLogprobs, ChatTokenLogprob, CompletionLogprobs, FinishReason, TopLogprob};
-use serde_json::{Map, Value, json};
-use uuid::Uuid;
+use serde_json::{Map, Value};
 
 use crate::{Delta, Error, Event};
 
@@ -90,11 +89,8 @@ impl Assembly {
             return None;
         }
         self.calls += 1;
-        let id = call.id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{}", Uuid::new_v4().simple()));
         let arguments = Value::Object(call.function.arguments).to_string();
-        let function = json!({"name": call.function.name, "arguments": arguments});
-        let call = json!({"index": index, "id": id, "type": "function", "function": function});
-        Some(self.extra("tool_calls", Value::Array(vec![call])))
+        Some(Event::call(self.choice, index, call.id, &call.function.name, &arguments))
     }
 
     fn extra(&self, name: &str, value: Value) -> Event {
